@@ -1,0 +1,100 @@
+"""A face recognition service: register photographs of people, verify later ones against them."""
+
+import os
+from collections.abc import Callable
+from functools import wraps
+from http import HTTPStatus
+from time import perf_counter
+
+from chalice.app import Chalice, CORSConfig, Request, Response, S3Event
+
+from chalicelib import clients, indexing, registration, telemetry, verification
+from chalicelib.errors import as_problem
+from chalicelib.faces import Faces
+from chalicelib.messages import (
+    CreateIndexRequest,
+    RegisterRequest,
+    VerifyRequest,
+    read,
+    reply,
+)
+from chalicelib.settings import Settings
+from chalicelib.storage import PREFIX, Photographs, Records
+
+app = Chalice(app_name="facial-recognition")
+settings = Settings.from_environment(os.environ)
+photographs = Photographs(clients.s3, settings.faces_bucket)
+records = Records(clients.dynamodb, settings.faces_table)
+faces = Faces(clients.rekognition, settings.faces_collection)
+
+ANY = ["*/*"]  # what a body is, is told from the body; Chalice would refuse it in its own words
+CORS = CORSConfig(allow_origin=settings.cors_origin, expose_headers=["Retry-After"])
+
+
+def answers(view: Callable[[Request], Response]) -> Callable[[], Response]:
+    """Hand the request to a view, log its outcome, and answer errors as problem details."""
+
+    @wraps(view)
+    def wrapper() -> Response:
+        request, started = app.current_request, perf_counter()
+        assert request is not None
+        request_id = telemetry.request_id(request)
+        outcome = "ok"
+        try:
+            response = view(request)
+        except Exception as error:
+            problem = as_problem(error)
+            if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                telemetry.failure(error, request_id)
+            outcome, response = problem.code, problem.to_response(request_id)
+        elapsed = perf_counter() - started
+        telemetry.request(view.__name__, request_id, response.status_code, outcome, elapsed)
+        return response
+
+    return wrapper
+
+
+@app.route("/register", methods=["POST"], content_types=ANY, cors=CORS)
+@answers
+def register(request: Request) -> Response:
+    """Register a photograph of a person."""
+    registered, new = registration.register(
+        read(request, RegisterRequest), photographs, records, faces, settings
+    )
+    return reply(registered, 201 if new else 200)
+
+
+@app.route("/create-index", methods=["POST"], content_types=ANY, cors=CORS)
+@answers
+def create_index(request: Request) -> Response:
+    """Bring the index in line with the photographs in S3."""
+    return reply(
+        indexing.create_index(read(request, CreateIndexRequest), photographs, records, faces)
+    )
+
+
+@app.route("/verify", methods=["POST"], content_types=ANY, cors=CORS)
+@answers
+def verify(request: Request) -> Response:
+    """Say whose face a photograph shows."""
+    return reply(verification.verify(read(request, VerifyRequest), records, faces, settings))
+
+
+@app.on_s3_event(bucket=settings.faces_bucket, events=["s3:ObjectCreated:*"], prefix=PREFIX)
+def index_photograph(event: S3Event) -> None:
+    """Index a photograph that was put into the bucket."""
+    converge(event)
+
+
+@app.on_s3_event(bucket=settings.faces_bucket, events=["s3:ObjectRemoved:*"], prefix=PREFIX)
+def unindex_photograph(event: S3Event) -> None:
+    """Forget the face of a photograph that was removed from the bucket."""
+    converge(event)
+
+
+def converge(event: S3Event) -> None:
+    """Handle an event from S3; an exception makes Lambda bring it again."""
+    if event.key.endswith("/"):  # a folder that the S3 console made
+        return
+    outcome = indexing.converge(event.key, photographs, records, faces)
+    telemetry.photograph(outcome.change, outcome.code)

@@ -1,0 +1,1 @@
+"""Everything that is deployed to AWS Lambda beside ``app.py``, and nothing else."""

@@ -1,0 +1,49 @@
+"""boto3's clients: made when first used, once, from one session."""
+
+import threading
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_rekognition import RekognitionClient
+    from mypy_boto3_s3 import S3Client
+
+CONFIG = Config(
+    # API Gateway gives up after 29 seconds: a call that hangs must leave time for another try.
+    connect_timeout=2,
+    read_timeout=10,
+    retries={"mode": "standard", "total_max_attempts": 3},
+)
+_making = threading.RLock()  # a boto3 session may not make two clients at once
+
+
+@cache
+def _session() -> boto3.Session:
+    return boto3.Session()
+
+
+@cache
+def s3() -> "S3Client":
+    """Return the client of Amazon S3."""
+    # boto3 still presigns with version 2 in us-east-1, which newer regions refuse.
+    config = CONFIG.merge(Config(signature_version="s3v4"))
+    with _making:
+        return _session().client("s3", config=config)
+
+
+@cache
+def dynamodb() -> "DynamoDBClient":
+    """Return the client of Amazon DynamoDB."""
+    with _making:
+        return _session().client("dynamodb", config=CONFIG)
+
+
+@cache
+def rekognition() -> "RekognitionClient":
+    """Return the client of Amazon Rekognition."""
+    with _making:
+        return _session().client("rekognition", config=CONFIG)

@@ -1,0 +1,166 @@
+"""POST /register: check that a photograph shows one usable face, and store it."""
+
+from hashlib import sha256
+from urllib.parse import quote
+from uuid import uuid4
+
+from chalicelib import images
+from chalicelib.errors import (
+    FaceRegisteredToAnotherPerson,
+    FieldError,
+    MalformedRequest,
+    NoFace,
+    PoorQuality,
+    SeveralFaces,
+)
+from chalicelib.faces import Faces, SimilarFace, external_image_id
+from chalicelib.images import Photograph
+from chalicelib.messages import Face, Registered, RegisterRequest
+from chalicelib.settings import Settings
+from chalicelib.storage import MAX_NAME_BYTES, Photographs, Records, image_key
+
+BYSTANDER_SIZE = 1 / 3
+"""A face whose side is less than this part of the largest one's belongs to a bystander."""
+BYSTANDER_CONFIDENCE = 80.0
+"""What is less surely a face than this is no second person."""
+MOST_SIMILAR = 100
+
+
+def register(
+    request: RegisterRequest,
+    photographs: Photographs,
+    records: Records,
+    faces: Faces,
+    settings: Settings,
+) -> tuple[Registered, bool]:
+    """Register a photograph, or allow one to be uploaded.
+
+    Indexing follows by itself, from the event of the stored object.
+
+    Returns:
+        The answer, and whether anything new came of it: False for the same photograph again.
+
+    Raises:
+        NoFace, SeveralFaces, PoorQuality: it does not show exactly one usable face.
+        FaceRegisteredToAnotherPerson: the face belongs to somebody else already.
+    """
+    if len(quote(request.name)) > MAX_NAME_BYTES:
+        detail = "Expected a shorter name: with this one S3 cannot keep it beside the photograph"
+        raise MalformedRequest(f"name: {detail}", errors=[FieldError("name", detail)])
+    if request.image is None:
+        return _allow_upload(request, photographs, settings), True
+
+    photograph = request.image
+    face = usable_face(faces.detect(photograph.data), photograph, settings)
+    person_id = request.person_id or _made_up_id(request.name, photograph)
+    key = image_key(person_id, photograph.sha256, photograph.media_type)
+    answer = Registered(
+        person_id=person_id,
+        name=request.name,
+        image_key=key,
+        status="registered",
+        face=face,
+    )
+    stored_before = _is_indexed(key, person_id, photograph, faces, settings)
+    if not stored_before and photographs.put(key, photograph, request.name, replace=False):
+        records.register(key, person_id, request.name)
+        return answer, True
+    record = records.photograph(key)
+    if record is None or record.name != request.name:
+        photographs.put(key, photograph, request.name, replace=True)
+    elif record.status == "rejected":
+        raise PoorQuality(record.detail or "The face could not be indexed.")
+    return answer, False
+
+
+def usable_face(found: list[Face], photograph: Photograph, settings: Settings) -> Face:
+    """Take the one face of a photograph by which a person can be recognised later.
+
+    Args:
+        found: the faces in it, the largest first.
+        photograph: what they were found in.
+        settings: how large, light and sharp a face has to be.
+
+    Raises:
+        NoFace, SeveralFaces, PoorQuality: there is none, more than one, or no usable one.
+    """
+    if not found:
+        raise NoFace("The photograph shows no face.")
+    largest = found[0]
+    least = _size(largest, photograph) * BYSTANDER_SIZE
+    persons = [
+        face
+        for face in found
+        if face is largest
+        or (face.confidence >= BYSTANDER_CONFIDENCE and _size(face, photograph) >= least)
+    ]
+    if len(persons) > 1:
+        raise SeveralFaces(
+            f"{len(persons)} faces are in the photograph. Take one with only this person."
+        )
+    shortcomings = []
+    if (size := _size(largest, photograph)) < settings.min_face_size:
+        shortcomings.append(
+            f"too small ({size:.0f} pixels, at least {settings.min_face_size} are needed)"
+        )
+    if largest.quality.brightness < settings.min_face_brightness:
+        shortcomings.append("too dark")
+    if largest.quality.sharpness < settings.min_face_sharpness:
+        shortcomings.append("too blurred")
+    if shortcomings:
+        raise PoorQuality(f"The face is {' and '.join(shortcomings)}.")
+    return largest
+
+
+def _size(face: Face, photograph: Photograph) -> float:
+    """Return the mean side of a face in pixels; a rotation by EXIF does not change it."""
+    box = face.bounding_box
+    return float((box.width * box.height * photograph.width * photograph.height) ** 0.5)
+
+
+def _made_up_id(name: str, photograph: Photograph) -> str:
+    """Make an id that a client which has to ask again gets again."""
+    return sha256(f"{name}\n{photograph.sha256}".encode()).hexdigest()[:32]
+
+
+def _is_indexed(
+    key: str, person_id: str, photograph: Photograph, faces: Faces, settings: Settings
+) -> bool:
+    """Say whether this photograph is in the index, while making sure nobody else has its face.
+
+    Raises:
+        FaceRegisteredToAnotherPerson: somebody else has.
+    """
+    if not settings.duplicate_face_threshold:
+        return False
+    found = faces.search(photograph.data, settings.duplicate_face_threshold, MOST_SIMILAR)
+    _refuse_face_of_another(found.similar, person_id)
+    own = external_image_id(person_id, key)
+    return any(face.external_image_id == own for face in found.similar)
+
+
+def _refuse_face_of_another(similar: list[SimilarFace], person_id: str) -> None:
+    others = [face.person_id for face in similar if face.person_id != person_id]
+    if others:
+        raise FaceRegisteredToAnotherPerson(
+            "This face is registered to another person. To add a photograph of that person,"
+            " send their personId.",
+            personId=others[0],
+        )
+
+
+def _allow_upload(
+    request: RegisterRequest, photographs: Photographs, settings: Settings
+) -> Registered:
+    person_id = request.person_id or uuid4().hex
+    media_type = request.content_type or images.JPEG
+    key = image_key(person_id, uuid4().hex, media_type)
+    return Registered(
+        person_id=person_id,
+        name=request.name,
+        image_key=key,
+        status="registered",
+        upload=photographs.presign_upload(
+            key, media_type, request.name, settings.upload_expires_in
+        ),
+    )

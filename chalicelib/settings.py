@@ -1,0 +1,58 @@
+"""The environment, read and checked once."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+Percentage = Annotated[float, Meta(ge=0, le=100)]
+
+
+class SettingsError(Exception):
+    """An environment variable holds a value that cannot be used."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
+    """What differs between stages. Each field is the environment variable of that name."""
+
+    faces_bucket: Annotated[str, Meta(min_length=3, max_length=63)] = (
+        "facial-recognition-data-bucket"
+    )
+    """Bucket of the photographs."""
+    faces_table: Annotated[str, Meta(min_length=3, max_length=255)] = "face-metadata"
+    """DynamoDB table of the records."""
+    faces_collection: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_.\-]{1,255}$")] = "face-collection"
+    """Rekognition collection of the faces."""
+
+    face_match_threshold: Percentage = 95.0
+    """Similarity from which a verify says that two faces are one person's."""
+    duplicate_face_threshold: Percentage = 99.0
+    """Similarity from which a face counts as already registered to somebody else; 0 is off."""
+
+    min_face_size: Annotated[int, Meta(ge=1)] = 50
+    """Smallest side in pixels of a face that may be registered: Rekognition finds faces from 40
+    pixels on, but compares them well only when they are larger."""
+    min_face_brightness: Percentage = 20.0
+    """Darkest face that may be registered, on Rekognition's scale."""
+    min_face_sharpness: Percentage = 10.0
+    """Most blurred face that may be registered, on Rekognition's scale."""
+
+    upload_expires_in: Annotated[int, Meta(ge=60, le=43200)] = 900
+    """Seconds for which a presigned upload may be used."""
+    cors_origin: str = "*"
+    """Origin whose pages may call the API from a browser."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """Read the settings; a variable that is unset or empty takes its default.
+
+        Raises:
+            SettingsError: a variable cannot be used; the message names it.
+        """
+        names = {field.encode_name for field in msgspec.structs.fields(cls)}
+        given = {name: environment[name] for name in names if environment.get(name)}
+        try:
+            return msgspec.convert(given, cls, strict=False)
+        except msgspec.ValidationError as error:
+            raise SettingsError(f"Environment variable: {error}") from error

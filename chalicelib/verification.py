@@ -1,0 +1,61 @@
+"""POST /verify: whose face is this, or is it this person's."""
+
+from chalicelib.errors import ImageMissing, PersonUnknown
+from chalicelib.faces import Faces, SimilarFace
+from chalicelib.messages import Match, Person, Verification, VerifyRequest
+from chalicelib.settings import Settings
+from chalicelib.storage import Records
+
+MOST_FACES = 100
+"""Faces looked at: as many as DynamoDB reads at once."""
+
+
+def verify(
+    request: VerifyRequest, records: Records, faces: Faces, settings: Settings
+) -> Verification:
+    """Compare the largest face of a photograph with those that are indexed.
+
+    A face counts only while its record is there, so that a person who has been removed is not
+    named from what the collection may still hold.
+
+    Raises:
+        ImageMissing: the request has no photograph.
+        NoFace: the photograph shows none.
+        PersonUnknown: nobody is registered under the person id asked for.
+    """
+    if request.image is None:
+        raise ImageMissing("Send the photograph to verify as image, or as the body.")
+    threshold = settings.face_match_threshold if request.threshold is None else request.threshold
+    found = faces.search(request.image.data, threshold, MOST_FACES)
+    similar = found.similar
+    if request.person_id is not None:
+        similar = [face for face in similar if face.person_id == request.person_id]
+        if not similar and not records.is_registered(request.person_id):
+            raise PersonUnknown("Nobody is registered under this personId.")
+    matches = _matches(similar, records)[: request.max_matches]
+    best = matches[0] if matches else None
+    return Verification(
+        verified=best is not None,
+        person=Person(best.person_id, best.name) if best else None,
+        similarity=best.similarity if best else None,
+        threshold=threshold,
+        matches=matches,
+        face=found.face,
+    )
+
+
+def _matches(similar: list[SimilarFace], records: Records) -> list[Match]:
+    """Name the persons of similar faces, each once, by their most similar face."""
+    known = records.faces(face.face_id for face in similar) if similar else {}
+    matches: dict[str, Match] = {}
+    for face in similar:
+        record = known.get(face.face_id)
+        if record is not None and record.person_id not in matches:
+            matches[record.person_id] = Match(
+                person_id=record.person_id,
+                name=record.name,
+                similarity=face.similarity,
+                face_id=face.face_id,
+                image_key=record.image_key,
+            )
+    return list(matches.values())

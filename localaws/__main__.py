@@ -1,0 +1,78 @@
+"""Run the embedded AWS on this machine, with this project's event handlers in it.
+
+Beside it, ``chalice local`` runs the project's API; with ``--api-port`` this does it too.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from contextlib import ExitStack
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+HINTS = """
+Try it from another terminal in this folder, with photographs of your own:
+
+  curl '{api}/register?name=Ada&personId=ada' -H 'Content-Type: image/jpeg' --data-binary @ada.jpg
+  curl '{api}/verify' -H 'Content-Type: image/jpeg' --data-binary @somebody.jpg
+
+  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-east-1
+  alias aws='.venv/bin/aws --endpoint-url {aws}'
+  aws s3 cp grace.jpg s3://{bucket}/faces/grace/
+  aws s3 rm s3://{bucket}/faces/grace/grace.jpg
+
+Ctrl-C stops everything.
+"""
+
+
+def main() -> int:
+    """Run until a signal comes; mistakes are told in one line."""
+    options = _options()
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in SIGNALS:
+        signal.signal(number, on_signal)
+    print("starting the embedded AWS ...", flush=True)
+    # Only now, so that there is something to see while it loads.
+    from chalicelib.settings import Settings, SettingsError
+    from localaws.api import LocalApi
+    from localaws.project import install
+    from localaws.rekognition import ModelUnavailable
+    from localaws.server import EmbeddedAWS, PortInUse
+
+    with ExitStack() as running:
+        try:
+            aws = running.enter_context(EmbeddedAWS(options.port))
+            project = install(aws, options.project, options.stage)
+            addresses = [f"AWS {aws.url}"]
+            if options.api_port is not None:
+                api = running.enter_context(LocalApi(project, options.api_port))
+                addresses.insert(0, f"API {api.url}")
+                bucket = Settings.from_environment(os.environ).faces_bucket
+                print(HINTS.format(api=api.url, aws=aws.url, bucket=bucket))
+        except (PortInUse, ModelUnavailable, SettingsError, RuntimeError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+        print("ready", *addresses, flush=True)
+        stop.wait()
+        print("stopping ...", flush=True)
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m localaws", description=__doc__)
+    parser.add_argument("--port", type=int, default=4566, help="of AWS (4566)")
+    parser.add_argument("--api-port", type=int, help="of the API; without it only AWS is run")
+    parser.add_argument("--project", default=os.getcwd(), help="folder of the Chalice project")
+    parser.add_argument("--stage", default="dev", help="whose environment the project gets (dev)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""Browser uploads to S3 with a signed POST policy: enforced here, since moto accepts anything.
+
+Source: "Browser-Based Uploads Using POST" in the Amazon S3 API reference.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
+
+from werkzeug.formparser import parse_form_data
+from werkzeug.wrappers import Response
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+SecretFor = Callable[[str], str | None]
+"""Gives the secret key of an access key id; None when there is no such access key."""
+
+_NEED_NO_CONDITION = frozenset(
+    {"policy", "x-amz-signature", "signature", "awsaccesskeyid", "file", "x-amz-security-token"}
+)
+
+
+class Refused(Exception):
+    """S3's answer to an upload that the policy does not allow."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+
+class PostPolicies:
+    """WSGI middleware that lets through only uploads which their policy allows."""
+
+    def __init__(self, app: "WSGIApplication", secret_for: SecretFor) -> None:
+        """Take moto's application, and what knows the access keys."""
+        self._app = app
+        self._secret_for = secret_for
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        """Check a form upload to a bucket; pass on everything else as it is."""
+        bucket = environ.get("PATH_INFO", "").strip("/")
+        is_form = environ.get("CONTENT_TYPE", "").startswith("multipart/form-data")
+        if environ["REQUEST_METHOD"] != "POST" or not is_form or not bucket or "/" in bucket:
+            return self._app(environ, start_response)
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(body)
+        fields, size = _form({**environ, "wsgi.input": io.BytesIO(body)})
+        try:
+            check({**fields, "bucket": bucket}, size, self._secret_for)
+        except Refused as refused:
+            return _refusal(refused)(environ, start_response)
+        return self._app(environ, start_response)
+
+
+def check(fields: Mapping[str, str], size: int, secret_for: SecretFor) -> None:
+    """Check a form's fields (names in lower case) and the size of its file in bytes.
+
+    Raises:
+        Refused: signature, expiry or a condition of the policy forbids it.
+    """
+    if "policy" not in fields:
+        raise _denied("Access Denied")
+    _check_signature(fields, secret_for)
+    try:
+        policy = json.loads(base64.b64decode(fields["policy"]))
+        expiry = datetime.fromisoformat(policy["expiration"])
+        conditions = [_condition(condition) for condition in policy["conditions"]]
+    except (binascii.Error, ValueError, KeyError, TypeError):
+        raise Refused(400, "InvalidPolicyDocument", "Invalid Policy: Invalid JSON.") from None
+    if expiry < datetime.now(UTC):
+        raise _denied("Invalid according to Policy: Policy expired.")
+    named = set()
+    for operator, name, value in conditions:
+        if operator == "content-length-range":
+            _check_size(size, int(name), int(value))
+            continue
+        named.add(name)
+        given = fields.get(name, "")
+        if not (given == value if operator == "eq" else given.startswith(value)):
+            condition = json.dumps([operator, f"${name}", value])
+            raise _denied(f"Invalid according to Policy: Policy Condition failed: {condition}")
+    extra = sorted(set(fields) - named - _NEED_NO_CONDITION - {"bucket"})
+    extra = [name for name in extra if not name.startswith("x-ignore-")]
+    if extra:
+        raise _denied(f"Invalid according to Policy: Extra input fields: {', '.join(extra)}")
+
+
+def _condition(condition: Any) -> tuple[str, str, Any]:
+    """Read one condition: operator, field name in lower case, value."""
+    if isinstance(condition, dict):
+        ((name, value),) = condition.items()
+        return "eq", name.lower(), value
+    operator, name, value = condition
+    if operator.lower() == "content-length-range":
+        return "content-length-range", name, value
+    return operator.lower(), name.removeprefix("$").lower(), value
+
+
+def _check_signature(fields: Mapping[str, str], secret_for: SecretFor) -> None:
+    credential = fields.get("x-amz-credential", "").split("/")
+    secret = secret_for(credential[0])
+    if secret is None:
+        raise Refused(
+            403,
+            "InvalidAccessKeyId",
+            "The AWS Access Key Id you provided does not exist in our records.",
+        )
+    key = f"AWS4{secret}".encode()
+    for part in credential[1:]:
+        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+    signature = hmac.new(key, fields["policy"].encode(), hashlib.sha256).hexdigest()
+    if not hmac.compare_digest(signature, fields.get("x-amz-signature", "")):
+        raise Refused(
+            403,
+            "SignatureDoesNotMatch",
+            "The request signature we calculated does not match the signature you provided."
+            " Check your key and signing method.",
+        )
+
+
+def _check_size(size: int, least: int, most: int) -> None:
+    if size < least:
+        raise Refused(
+            400, "EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size"
+        )
+    if size > most:
+        raise Refused(
+            400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size"
+        )
+
+
+def _form(environ: "WSGIEnvironment") -> tuple[dict[str, str], int]:
+    """Read a form: its fields with names in lower case, and the size of its file."""
+    _, form, files = parse_form_data(environ)
+    fields = {name.lower(): value for name, value in form.items()}
+    file = files.get("file")
+    size = len(file.read()) if file else len(form.get("file", "").encode())
+    file_name = (file.filename if file else None) or ""
+    fields["key"] = fields.get("key", "").replace("${filename}", file_name)
+    return fields, size
+
+
+def _denied(message: str) -> Refused:
+    return Refused(403, "AccessDenied", message)
+
+
+def _refusal(refused: Refused) -> Response:
+    body = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f"<Error><Code>{refused.code}</Code><Message>{escape(refused.message)}</Message></Error>"
+    )
+    return Response(body, refused.status, content_type="application/xml")

@@ -1,0 +1,47 @@
+"""Points and boxes in an image. The origin is the upper left corner; x grows right, y down."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Point(NamedTuple):
+    """A position, in pixels or as ratios of the image's width and height."""
+
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle, in pixels or as ratios of the image's width and height.
+
+    Parts of it may lie outside the image, as those of a face cut off by the edge do.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+    @property
+    def area(self) -> float:
+        """Width times height, in the square of the box's unit."""
+        return self.width * self.height
+
+    def scaled(self, x_factor: float, y_factor: float) -> "Box":
+        """Return the box with its coordinates multiplied."""
+        return Box(
+            self.left * x_factor,
+            self.top * y_factor,
+            self.width * x_factor,
+            self.height * y_factor,
+        )
+
+    def overlap(self, other: "Box") -> float:
+        """Return the area that both boxes share as a part of all they cover, 0 to 1."""
+        width = min(self.left + self.width, other.left + other.width) - max(self.left, other.left)
+        height = min(self.top + self.height, other.top + other.height) - max(self.top, other.top)
+        if width <= 0 or height <= 0:
+            return 0.0
+        shared = width * height
+        return shared / (self.area + other.area - shared)

@@ -1,0 +1,297 @@
+"""Rekognition's operations, under AWS's names: what each does with a valid request.
+
+Each takes the members of the request that are present and returns those of the answer.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from localaws.rekognition import answers, calibration, filters, images, paging
+from localaws.rekognition.analysis import FaceAnalysis, analyse
+from localaws.rekognition.collections import FACE_MODEL_VERSION, Collections, IndexedFace, NewFace
+from localaws.rekognition.engine import Embedding, FaceEngine
+from localaws.rekognition.exceptions import (
+    ImageTooLargeException,
+    InvalidParameterException,
+    InvalidS3ObjectException,
+    ResourceNotFoundException,
+)
+from localaws.rekognition.images import Image
+
+Members: TypeAlias = dict[str, Any]
+ReadObject: TypeAlias = Callable[[str, str, str | None], bytes]
+"""Returns the object of a bucket, a key and a version if any; LookupError when there is none."""
+
+DEFAULT_THRESHOLD: Final = 80.0
+# The documented maxima; AWS does not document what it takes when none is given.
+MAX_MATCHES: Final = 4096
+MAX_DETECTED: Final = 100
+DEFAULT_PAGE: Final = 1000
+
+_NO_FACE: Final = "There are no faces in the image. Should be at least 1."
+# Image ids are name-based UUIDs, as AWS's are (09f43d92-02b6-5cea-8fbd-9f187db2050d is one of its):
+# the same image always has the same id.
+_IMAGE_IDS: Final = uuid.UUID("f4b1d6b0-4d0c-5d0e-9a3e-5e1f6b8c2a70")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Portrait:
+    """A face of an image with its vector, and why a QualityFilter refuses it, if it does."""
+
+    analysis: FaceAnalysis
+    embedding: Embedding
+    reasons: list[str]
+
+
+class Operations:
+    """The operations on one account's collections in one region."""
+
+    def __init__(
+        self,
+        collections: Collections,
+        engine: FaceEngine,
+        read_object: ReadObject,
+        *,
+        region: str,
+        account: str,
+    ) -> None:
+        self._collections = collections
+        self._engine = engine
+        self._read_object = read_object
+        self._arn_prefix = f"aws:rekognition:{region}:{account}:collection/"
+
+    def create_collection(self, request: Members) -> Members:
+        """Make an empty collection. Tags are accepted, but there is no operation to read them."""
+        collection = self._collections.create(request["CollectionId"])
+        return {
+            "StatusCode": 200,
+            # Here, and only here, AWS leaves out the leading "arn:".
+            "CollectionArn": self._arn_prefix + collection.collection_id,
+            "FaceModelVersion": FACE_MODEL_VERSION,
+        }
+
+    def describe_collection(self, request: Members) -> Members:
+        """Say how many faces a collection has, and since when it exists."""
+        collection = self._collections.get(request["CollectionId"])
+        return {
+            "FaceCount": len(collection),
+            "FaceModelVersion": FACE_MODEL_VERSION,
+            "CollectionARN": f"arn:{self._arn_prefix}{collection.collection_id}",
+            "CreationTimestamp": round(collection.created_at, 3),
+            "UserCount": 0,
+        }
+
+    def list_collections(self, request: Members) -> Members:
+        """List collections in the order in which they were made."""
+        size = request.get("MaxResults") or DEFAULT_PAGE
+        after = paging.decode("ListCollections", request.get("NextToken"))
+        page, last = paging.split(self._collections.page(after, size + 1), size)
+        answer: Members = {
+            "CollectionIds": [collection.collection_id for collection in page],
+            "FaceModelVersions": [FACE_MODEL_VERSION] * len(page),
+        }
+        if last:
+            answer["NextToken"] = paging.encode("ListCollections", last.position)
+        return answer
+
+    def delete_collection(self, request: Members) -> Members:
+        """Delete a collection and the faces in it."""
+        self._collections.delete(request["CollectionId"])
+        return {"StatusCode": 200}
+
+    def detect_faces(self, request: Members) -> Members:
+        """Describe the faces in an image, the largest first."""
+        image = images.decode(self._image_bytes(request["Image"]))
+        return {"FaceDetails": [answers.face_detail(a) for a in self._analyse(image)]}
+
+    def index_faces(self, request: Members) -> Members:
+        """Put the faces in an image into a collection, the largest first."""
+        collection = self._collections.get(request["CollectionId"])
+        content = self._image_bytes(request["Image"])
+        portraits = self._portraits(content, request.get("QualityFilter", "AUTO"))
+        chosen, left_out = _largest_good_ones(portraits, request.get("MaxFaces", MAX_DETECTED))
+        image_id = str(uuid.uuid5(_IMAGE_IDS, hashlib.sha256(content).hexdigest()))
+        external_image_id = request.get("ExternalImageId")
+        indexed = collection.add(
+            NewFace(
+                image_id=image_id,
+                external_image_id=external_image_id,
+                bounding_box=portrait.analysis.bounding_box,
+                confidence=portrait.analysis.confidence,
+                vector=portrait.embedding.vector,
+            )
+            for portrait in chosen
+        )
+        return {
+            "FaceRecords": [
+                _face_record(face, portrait) for face, portrait in zip(indexed, chosen, strict=True)
+            ],
+            "FaceModelVersion": FACE_MODEL_VERSION,
+            "UnindexedFaces": [
+                {"Reasons": p.reasons, "FaceDetail": answers.face_detail(p.analysis)}
+                for p in left_out
+            ],
+        }
+
+    def list_faces(self, request: Members) -> Members:
+        """List the faces of a collection in the order in which they were indexed."""
+        collection = self._collections.get(request["CollectionId"])
+        if "UserId" in request:
+            raise ResourceNotFoundException(f"The user id: {request['UserId']} does not exist")
+        scope = f"ListFaces {collection.collection_id} {request.get('FaceIds', '')}"
+        after = paging.decode(scope, request.get("NextToken"))
+        size = request.get("MaxResults") or DEFAULT_PAGE
+        listed = collection.page(after, size + 1, request.get("FaceIds"))
+        page, last = paging.split(listed, size)
+        answer: Members = {
+            "Faces": [answers.indexed_face(item.face) for item in page],
+            "FaceModelVersion": FACE_MODEL_VERSION,
+        }
+        if last:
+            answer["NextToken"] = paging.encode(scope, last.position)
+        return answer
+
+    def delete_faces(self, request: Members) -> Members:
+        """Take faces out of a collection."""
+        collection = self._collections.get(request["CollectionId"])
+        wanted = dict.fromkeys(request["FaceIds"])
+        deleted = collection.remove(list(wanted))
+        missing = [face_id for face_id in wanted if face_id not in set(deleted)]
+        return {
+            "DeletedFaces": deleted,
+            "UnsuccessfulFaceDeletions": [
+                {"FaceId": face_id, "Reasons": ["FACE_NOT_FOUND"]} for face_id in missing
+            ],
+        }
+
+    def search_faces(self, request: Members) -> Members:
+        """Find the faces of a collection that look like one of them."""
+        collection = self._collections.get(request["CollectionId"])
+        matches = collection.search_by_face(
+            request["FaceId"],
+            request.get("FaceMatchThreshold", DEFAULT_THRESHOLD),
+            request.get("MaxFaces", MAX_MATCHES),
+        )
+        return {
+            "SearchedFaceId": request["FaceId"],
+            "FaceMatches": answers.face_matches(matches),
+            "FaceModelVersion": FACE_MODEL_VERSION,
+        }
+
+    def search_faces_by_image(self, request: Members) -> Members:
+        """Find the faces of a collection that look like the largest face in an image."""
+        collection = self._collections.get(request["CollectionId"])
+        searched = self._largest_portrait(request["Image"], request, _NO_FACE)
+        matches = collection.search(
+            searched.embedding.vector,
+            request.get("FaceMatchThreshold", DEFAULT_THRESHOLD),
+            request.get("MaxFaces", MAX_MATCHES),
+        )
+        return {
+            "SearchedFaceBoundingBox": answers.bounding_box(searched.analysis.bounding_box),
+            "SearchedFaceConfidence": searched.analysis.confidence,
+            "FaceMatches": answers.face_matches(matches),
+            "FaceModelVersion": FACE_MODEL_VERSION,
+        }
+
+    def compare_faces(self, request: Members) -> Members:
+        """Compare the largest face in an image with all faces in another."""
+        source = self._largest_portrait(request["SourceImage"], request)
+        targets = self._good_portraits(request["TargetImage"], request)
+        threshold = request.get("SimilarityThreshold", DEFAULT_THRESHOLD)
+        matches, unmatched = [], []
+        for target in targets:
+            cosine = float(source.embedding.vector @ target.embedding.vector)
+            similarity = calibration.similarity(cosine)
+            face = answers.face_detail(target.analysis)
+            if similarity >= threshold:
+                matches.append({"Similarity": similarity, "Face": face})
+            else:
+                unmatched.append(face)
+        return {
+            "SourceImageFace": answers.compared_source_face(source.analysis),
+            "FaceMatches": sorted(matches, key=lambda m: m["Similarity"], reverse=True),
+            "UnmatchedFaces": unmatched,
+        }
+
+    def _image_bytes(self, image: Members) -> bytes:
+        """Return the bytes of an Image, wherever they are.
+
+        Raises:
+            InvalidParameterException: neither Bytes nor S3Object, or both.
+            InvalidS3ObjectException: there is no such object.
+            ImageTooLargeException: the object has more than 15 MB.
+        """
+        if len(image) != 1:
+            raise InvalidParameterException
+        if "Bytes" in image:
+            return bytes(image["Bytes"])
+        s3_object = image["S3Object"]
+        if "Bucket" not in s3_object or "Name" not in s3_object:
+            raise InvalidS3ObjectException("Request has invalid S3 object.")
+        try:
+            content = self._read_object(
+                s3_object["Bucket"], s3_object["Name"], s3_object.get("Version")
+            )
+        except LookupError as error:
+            raise InvalidS3ObjectException from error
+        if len(content) > images.MAX_S3_OBJECT_BYTES:
+            raise ImageTooLargeException
+        return content
+
+    def _analyse(self, image: Image) -> list[FaceAnalysis]:
+        faces = self._engine.detect(image)[:MAX_DETECTED]
+        return [analyse(image, face) for face in faces]
+
+    def _portraits(self, content: bytes, quality_filter: str) -> list[_Portrait]:
+        """Return all faces in an image, the largest first."""
+        image = images.decode(content)
+        portraits = []
+        for analysis in self._analyse(image):
+            embedding = self._engine.embed(image, analysis.face)
+            reasons = filters.reasons(quality_filter, analysis, embedding)
+            portraits.append(_Portrait(analysis, embedding, reasons))
+        return portraits
+
+    def _good_portraits(
+        self, image: Members, request: Members, complaint: str | None = None
+    ) -> list[_Portrait]:
+        """Return the faces in an image that pass the request's QualityFilter, the largest first.
+
+        Raises:
+            InvalidParameterException: there is none; with the ``complaint`` as its message.
+        """
+        quality_filter = request.get("QualityFilter", "NONE")
+        portraits = self._portraits(self._image_bytes(image), quality_filter)
+        good = [portrait for portrait in portraits if not portrait.reasons]
+        if not good:
+            raise InvalidParameterException(complaint)
+        return good
+
+    def _largest_portrait(
+        self, image: Members, request: Members, complaint: str | None = None
+    ) -> _Portrait:
+        return self._good_portraits(image, request, complaint)[0]
+
+
+def _largest_good_ones(
+    portraits: list[_Portrait], limit: int
+) -> tuple[list[_Portrait], list[_Portrait]]:
+    """Split faces, the largest first, into those to be indexed and those left out, with reasons.
+
+    Poor faces are left out first, and then the smallest.
+    """
+    good = [portrait for portrait in portraits if not portrait.reasons]
+    poor = [portrait for portrait in portraits if portrait.reasons]
+    surplus = [_Portrait(p.analysis, p.embedding, ["EXCEEDS_MAX_FACES"]) for p in good[limit:]]
+    return good[:limit], surplus + poor
+
+
+def _face_record(face: IndexedFace, portrait: _Portrait) -> Members:
+    return {
+        "Face": answers.indexed_face(face),
+        "FaceDetail": answers.face_detail(portrait.analysis),
+    }

@@ -1,0 +1,49 @@
+"""NextToken: where a list goes on, as an opaque string that fits one list only."""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Sequence
+from typing import Final, TypeVar
+
+from localaws.rekognition.exceptions import InvalidPaginationTokenException
+
+Item = TypeVar("Item")
+
+_DIGEST_BYTES: Final = 9
+_POSITION_BYTES: Final = 8
+
+
+def encode(scope: str, position: int) -> str:
+    """Return the token that goes on after a position in the list named by ``scope``."""
+    return base64.urlsafe_b64encode(
+        _digest(scope) + position.to_bytes(_POSITION_BYTES, "big")
+    ).decode("ascii")
+
+
+def decode(scope: str, token: str | None) -> int:
+    """Return the position after which a list goes on, 0 when there is no token.
+
+    Raises:
+        InvalidPaginationTokenException: the token was not given out for this list.
+    """
+    if token is None:
+        return 0
+    try:
+        content = base64.b64decode(token, altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidPaginationTokenException from error
+    digest, position = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+    if digest != _digest(scope) or len(position) != _POSITION_BYTES:
+        raise InvalidPaginationTokenException
+    return int.from_bytes(position, "big")
+
+
+def split(items: Sequence[Item], size: int) -> tuple[Sequence[Item], Item | None]:
+    """Split ``size`` + 1 items, or fewer, into a page and its last item if more follow."""
+    page = items[:size]
+    return page, page[-1] if len(items) > size else None
+
+
+def _digest(scope: str) -> bytes:
+    return hashlib.sha256(scope.encode()).digest()[:_DIGEST_BYTES]

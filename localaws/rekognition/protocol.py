@@ -1,0 +1,143 @@
+"""Rekognition over HTTP: AWS's JSON 1.1 protocol as a WSGI application.
+
+A request is a POST whose header ``X-Amz-Target`` names the operation, with a JSON object as body.
+"""
+
+import json
+import logging
+import uuid
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore import xform_name
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.wrappers import Request, Response
+
+from localaws.rekognition import shapes
+from localaws.rekognition.collections import Collections
+from localaws.rekognition.engine import OpenCVEngine
+from localaws.rekognition.exceptions import (
+    AWSError,
+    InternalServerError,
+    NotImplementedException,
+    RequestEntityTooLargeException,
+    SerializationException,
+    UnknownOperationException,
+    ValidationException,
+)
+from localaws.rekognition.operations import Operations, ReadObject
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+_TARGET_PREFIX: Final = "RekognitionService."
+_CONTENT_TYPE: Final = "application/x-amz-json-1.1"
+# CompareFaces with two images of 5 MB takes 14 MB as base64.
+_MAX_REQUEST_BYTES: Final = 32 * 1024 * 1024
+
+_logger = logging.getLogger(__name__)
+
+
+class RekognitionApp:
+    """A local Amazon Rekognition.
+
+    Example:
+        >>> photographs = {("bucket", "ada.jpg", None): jpeg_bytes}
+        >>> app = RekognitionApp(lambda *address: photographs[address])
+        >>> werkzeug.serving.run_simple("127.0.0.1", 4566, app, threaded=True)
+
+    Args:
+        read_object: returns the bytes of an S3 object, given its bucket, key and version (None for
+            the latest); raises ``LookupError`` when there is none or it may not be read.
+        region: the region in the ARNs of collections.
+        account: the account in the ARNs of collections.
+    """
+
+    def __init__(
+        self,
+        read_object: ReadObject,
+        *,
+        region: str = "us-east-1",
+        account: str = "123456789012",
+    ) -> None:
+        self._collections = Collections()
+        self._engine = OpenCVEngine()
+        self._operations = Operations(
+            self._collections, self._engine, read_object, region=region, account=account
+        )
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        """Answer a request."""
+        request = Request(environ)
+        request.max_content_length = _MAX_REQUEST_BYTES
+        try:
+            status, body = 200, self._answer(request)
+        except AWSError as error:
+            status, body = error.status, _error_body(error)
+        response = Response(json.dumps(body, allow_nan=False), status, content_type=_CONTENT_TYPE)
+        response.headers["x-amzn-RequestId"] = str(uuid.uuid4())
+        return response(environ, start_response)
+
+    def warm_up(self) -> None:
+        """Load the face models now rather than at the first request that needs them.
+
+        Raises:
+            ModelUnavailable: they are missing, or not the expected ones.
+        """
+        self._engine.warm_up()
+
+    def reset(self) -> None:
+        """Delete all collections."""
+        self._collections.clear()
+
+    def _answer(self, request: Request) -> dict[str, Any]:
+        operation = request.headers.get("X-Amz-Target", "").removeprefix(_TARGET_PREFIX)
+        try:
+            return self._perform(operation, request)
+        except AWSError:
+            raise
+        except Exception as error:
+            _logger.exception("%s failed", operation)
+            raise InternalServerError from error
+
+    def _perform(self, operation: str, request: Request) -> dict[str, Any]:
+        model = shapes.service_model()
+        if operation not in model.operation_names:
+            raise UnknownOperationException
+        perform = getattr(self._operations, xform_name(operation), None)
+        if perform is None:
+            raise NotImplementedException(
+                f"{operation} is not implemented by the local Rekognition"
+            )
+        members = _read(model.operation_model(operation).input_shape, request)
+        answer: dict[str, Any] = perform(members)
+        return answer
+
+
+def _read(shape: Any, request: Request) -> dict[str, Any]:
+    """Return the members of a request that fit their shape.
+
+    Raises:
+        SerializationException: the body is no JSON object, or a member has another type.
+        ValidationException: a member breaks a constraint.
+    """
+    try:
+        content = request.get_data()
+    except RequestEntityTooLarge as error:
+        raise RequestEntityTooLargeException from error
+    try:
+        body = json.loads(content or b"{}")
+    except ValueError as error:
+        raise SerializationException("The request body is not valid JSON") from error
+    members: dict[str, Any] = shapes.parse(shape, body)
+    broken = list(shapes.violations(shape, members))
+    if broken:
+        detected = f"{len(broken)} validation error{'s' if len(broken) > 1 else ''} detected"
+        raise ValidationException(f"{detected}: {'; '.join(broken)}")
+    return members
+
+
+def _error_body(error: AWSError) -> dict[str, str]:
+    return {"__type": error.code, "Code": error.code, "Message": error.message}

@@ -1,0 +1,187 @@
+"""The embedded AWS as one WSGI application on one port."""
+
+import os
+import socket
+import threading
+from collections.abc import Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import moto.backends
+from moto.core.base_backend import BackendDict
+from moto.core.model_instances import reset_model_data
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from moto.s3.models import FakeKey
+from werkzeug.serving import make_server
+
+from localaws.functions import RETRY_DELAYS, Functions
+from localaws.post_policy import PostPolicies
+from localaws.rekognition import RekognitionApp
+from localaws.s3_events import S3Events
+from localaws.wire import WireDifferences
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+HOST = "127.0.0.1"
+REGION = "us-east-1"
+ACCOUNT_ID = DEFAULT_ACCOUNT_ID
+ACCESS_KEY_ID = SECRET_ACCESS_KEY = "local"  # noqa: S105 - opens nothing but this process
+
+
+class PortInUse(Exception):
+    """Another program listens on the port."""
+
+
+class EmbeddedAWS:
+    """S3, DynamoDB, IAM, STS, Lambda and API Gateway by moto; Rekognition by ourselves.
+
+    Example::
+
+        with EmbeddedAWS() as aws:
+            s3 = boto3.client("s3", endpoint_url=aws.url, ...)
+    """
+
+    def __init__(self, port: int = 0, retry_delays: tuple[float, ...] = RETRY_DELAYS) -> None:
+        """Listen on a port of 127.0.0.1; 0 takes a free one.
+
+        Raises:
+            PortInUse: another program listens there.
+            localaws.rekognition.ModelUnavailable: the face models are not installed.
+        """
+        self.rekognition = RekognitionApp(read_object)
+        self.rekognition.warm_up()
+        listening = listen(port)
+        self._port = listening.getsockname()[1]
+        self.functions = Functions(retry_delays=retry_delays)
+        app: WSGIApplication = DomainDispatcherApplication(create_backend_app)
+        app = S3Events(WireDifferences(app), self.functions.invoke)
+        app = _Services(self.rekognition, PostPolicies(app, secret_of))
+        self._server = make_server(
+            HOST,
+            self._port,
+            app,
+            threaded=True,
+            request_handler=_RequestHandler,
+            fd=listening.fileno(),
+        )
+        listening.close()  # the server has taken a duplicate
+        self._thread = threading.Thread(target=self._server.serve_forever, name="localaws")
+
+    @property
+    def url(self) -> str:
+        """The endpoint for every service."""
+        return f"http://{HOST}:{self._port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Environment variables with which boto3, the AWS CLI and any SDK come here."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+            "AWS_DEFAULT_REGION": REGION,
+        }
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish running functions, and answer no more."""
+        self.functions.stop()
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
+        self._server.server_close()
+
+    def reset(self) -> None:
+        """Forget everything that is stored in any service."""
+        self.functions.drain()
+        BackendDict.reset()
+        reset_model_data()
+        self.rekognition.reset()
+
+    def __enter__(self) -> "EmbeddedAWS":
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def listen(port: int) -> socket.socket:
+    """Open a port of 127.0.0.1.
+
+    Raises:
+        PortInUse: another program listens there.
+    """
+    try:
+        return socket.create_server((HOST, port), backlog=128)
+    except OSError as error:
+        raise PortInUse(f"Port {port} is in use by another program; choose another.") from error
+
+
+def read_object(bucket: str, key: str, version_id: str | None) -> bytes:
+    """Read an object as Rekognition does, which stands beside S3.
+
+    Raises:
+        LookupError: there is no such object.
+    """
+    s3 = moto.backends.get_backend("s3")[ACCOUNT_ID]["aws"]
+    try:
+        found = s3.get_object(bucket, key, version_id=version_id)
+    except Exception as error:  # moto's own exceptions for a missing bucket or a delete marker
+        raise LookupError(key) from error
+    if not isinstance(found, FakeKey):
+        raise LookupError(key)
+    return bytes(found.value)
+
+
+def secret_of(access_key_id: str) -> str | None:
+    """Return the secret of an access key: the one of this server, or one made with IAM."""
+    if access_key_id == ACCESS_KEY_ID:
+        return SECRET_ACCESS_KEY
+    iam = moto.backends.get_backend("iam")[ACCOUNT_ID]["aws"]
+    key = iam.access_keys.get(access_key_id)
+    return str(key.secret_access_key) if key else None
+
+
+class _Services:
+    """Sends Rekognition's requests to our own implementation, all others to moto."""
+
+    def __init__(self, rekognition: RekognitionApp, others: "WSGIApplication") -> None:
+        self._rekognition = rekognition
+        self._others = others
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        target = environ.get("HTTP_X_AMZ_TARGET", "")
+        if target.startswith("RekognitionService."):
+            return self._rekognition(environ, start_response)
+        return self._others(environ, start_response)
+
+
+class _RequestHandler(MotoRequestHandler):
+    protocol_version = "HTTP/1.1"  # SDKs keep their connections
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Keep quiet: who wants to see requests looks at the client."""
+
+
+def clear_environment() -> None:
+    """Forget what the shell says of the real AWS, so that nothing local can reach it."""
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            del os.environ[name]

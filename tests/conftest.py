@@ -1,0 +1,42 @@
+"""The whole service, on free ports of this machine, for every test that asks for it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from localaws.api import LocalApi
+from localaws.project import Project, install, set_up
+from localaws.server import EmbeddedAWS
+from tests.service import Service
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[EmbeddedAWS]:
+    """The embedded AWS; failing functions are tried again at once."""
+    with EmbeddedAWS(retry_delays=(0.05, 0.05)) as aws:
+        yield aws
+
+
+@pytest.fixture(scope="session")
+def project(aws: EmbeddedAWS) -> Project:
+    """The application, with its event handlers on the embedded AWS."""
+    return install(aws, str(ROOT))
+
+
+@pytest.fixture(scope="session")
+def api(project: Project) -> Iterator[LocalApi]:
+    """The application's HTTP API."""
+    with LocalApi(project) as api:
+        yield api
+
+
+@pytest.fixture
+def service(aws: EmbeddedAWS, project: Project, api: LocalApi) -> Iterator[Service]:
+    """The service with nobody registered."""
+    aws.reset()
+    set_up(project)
+    yield Service(aws, api.url)
+    aws.functions.drain()

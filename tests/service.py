@@ -1,0 +1,99 @@
+"""The running service as tests use it: over HTTP, and through boto3 beside it."""
+
+import base64
+from typing import Any
+
+import boto3
+import requests
+
+from localaws.server import EmbeddedAWS
+
+BUCKET = "facial-recognition-data-bucket"
+TABLE = "face-metadata"
+COLLECTION = "face-collection"
+
+
+class Service:
+    """The API and the AWS behind it."""
+
+    def __init__(self, aws: EmbeddedAWS, api_url: str) -> None:
+        self.aws = aws
+        self.api_url = api_url
+        self.s3 = boto3.client("s3", endpoint_url=aws.url)
+        self.rekognition = boto3.client("rekognition", endpoint_url=aws.url)
+        self.table = boto3.resource("dynamodb", endpoint_url=aws.url).Table(TABLE)
+
+    def post(self, path: str, body: Any = None, **options: Any) -> requests.Response:
+        """Send JSON, or what the options of requests say."""
+        if body is not None:
+            options["json"] = body
+        return requests.post(f"{self.api_url}/{path}", timeout=60, **options)
+
+    def register(self, image: bytes | None, **fields: Any) -> requests.Response:
+        """Register a photograph as JSON."""
+        return self.post("register", _with_image(image, fields))
+
+    def verify(self, image: bytes | None, **fields: Any) -> requests.Response:
+        """Verify a photograph as JSON."""
+        return self.post("verify", _with_image(image, fields))
+
+    def upload(self, key: str, image: bytes, **options: Any) -> None:
+        """Put an object into the bucket, and wait until its event is handled."""
+        self.s3.put_object(Bucket=BUCKET, Key=key, Body=image, **options)
+        self.settle()
+
+    def remove(self, key: str) -> None:
+        """Remove an object from the bucket, and wait until its event is handled."""
+        self.s3.delete_object(Bucket=BUCKET, Key=key)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until no event is left to be handled."""
+        self.aws.functions.drain()
+
+    def whose(self, image: bytes) -> str | None:
+        """Say whose face a photograph shows, by verifying it."""
+        answer = self.verify(image)
+        assert answer.status_code == 200, answer.text
+        person = answer.json()["person"]
+        return person["personId"] if person else None
+
+    def keys(self) -> list[str]:
+        """List the objects in the bucket."""
+        return [o["Key"] for o in self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
+
+    def versions(self) -> int:
+        """Count the versions of all objects in the bucket."""
+        return len(self.s3.list_object_versions(Bucket=BUCKET).get("Versions", []))
+
+    def faces(self) -> list[str]:
+        """List the ids of the faces in the collection."""
+        listing = self.rekognition.list_faces(CollectionId=COLLECTION)
+        return [face["FaceId"] for face in listing["Faces"]]
+
+    def items(self) -> dict[str, dict[str, Any]]:
+        """Read the whole table, by faceId."""
+        return {str(item["faceId"]): item for item in self.table.scan()["Items"]}
+
+    def photograph(self, key: str) -> dict[str, Any] | None:
+        """Read the record of a photograph."""
+        return self.table.get_item(Key={"faceId": f"image#{key}"}).get("Item")
+
+    def assert_consistent(self) -> None:
+        """Check what has to hold once the system is quiet: bucket, table, collection agree."""
+        items = self.items()
+        photographs = {i.removeprefix("image#"): v for i, v in items.items() if i[:6] == "image#"}
+        faces = {i: v for i, v in items.items() if i[:6] != "image#"}
+        assert sorted(photographs) == sorted(self.keys())
+        assert sorted(faces) == sorted(self.faces())
+        assert sorted(face["imageKey"] for face in faces.values()) == sorted(
+            key for key, record in photographs.items() if record["status"] == "indexed"
+        )
+        for key, record in photographs.items():
+            if record["status"] == "indexed":
+                assert [faces[face]["imageKey"] for face in record["faceIds"]] == [key]
+        assert not self.aws.functions.failed
+
+
+def _with_image(image: bytes | None, fields: dict[str, Any]) -> dict[str, Any]:
+    return fields if image is None else {**fields, "image": base64.b64encode(image).decode()}
