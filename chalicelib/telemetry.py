@@ -7,7 +7,7 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import ClientError
 from chalice.app import Request
 
-_logger = Logger(service="facial-recognition")
+_logger = Logger(service="facial-recognition", location=None)
 
 
 def request_id(request: Request) -> str:

@@ -1,5 +1,6 @@
 """The data resources: bucket, table and collection, made where they are missing."""
 
+import os
 from typing import Any
 
 import boto3
@@ -85,3 +86,7 @@ def _unless_it_exists(create: Any, **arguments: Any) -> None:
     except ClientError as error:
         if error.response["Error"]["Code"] not in _EXISTS:
             raise
+
+
+if __name__ == "__main__":
+    ensure(boto3.Session(), Settings.from_environment(os.environ))

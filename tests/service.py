@@ -58,7 +58,7 @@ class Service:
         person = answer.json()["person"]
         return person["personId"] if person else None
 
-    def keys(self) -> list[str]:
+    def objects(self) -> list[str]:
         """List the objects in the bucket."""
         return [o["Key"] for o in self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
 
@@ -84,7 +84,7 @@ class Service:
         items = self.items()
         photographs = {i.removeprefix("image#"): v for i, v in items.items() if i[:6] == "image#"}
         faces = {i: v for i, v in items.items() if i[:6] != "image#"}
-        assert sorted(photographs) == sorted(self.keys())
+        assert sorted(photographs) == sorted(self.objects())
         assert sorted(faces) == sorted(self.faces())
         assert sorted(face["imageKey"] for face in faces.values()) == sorted(
             key for key, record in photographs.items() if record["status"] == "indexed"

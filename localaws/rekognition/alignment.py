@@ -28,8 +28,8 @@ _STEEPEST_WARP: Final = 0.5
 def align(image: Image, landmarks: tuple[Point, ...]) -> Image:
     """Return the face turned upright and scaled, shape (112, 112, 3).
 
-    Up to the averaging of large faces, this is FaceRecognizerSF::alignCrop: the similarity transform
-    (rotation, scale and shift) that brings the five landmarks closest to their places.
+    Up to the averaging of large faces, this is FaceRecognizerSF::alignCrop: the similarity
+    transform (rotation, scale and shift) that brings the five landmarks closest to their places.
     """
     turn, shift = _similarity(landmarks)
     if abs(turn) < _STEEPEST_WARP:

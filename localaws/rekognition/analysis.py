@@ -1,7 +1,7 @@
-"""What can be said of a face besides whose it is: where, how sure, how bright and sharp, how turned.
+"""What can be said of a face besides whose it is: where it is, how well seen, how turned.
 
-All of it is computed from the pixels. Age, gender, emotions and the like are not, because the models
-say nothing of them.
+All of it is computed from the pixels. Age, gender, emotions and the like are left out, because the
+models say nothing of them.
 """
 
 import math
@@ -21,9 +21,9 @@ from localaws.rekognition.images import Image
 _INNER: Final = slice(16, 104)
 
 # A head, seen from the front: x right, y down, z away from the camera. x and y are the median places
-# of YuNet's landmarks in the aligned photographs of 202 people of LFW, left and right made equal, so
-# that the median face looks straight ahead; the depths were chosen to agree with the poses that the
-# Developer Guide prints for its sample face.
+# of YuNet's landmarks in 283 aligned photographs of LFW, left and right made equal, so that the
+# median face looks straight ahead; the depths give about the pose that the Developer Guide prints
+# beside the landmarks of its sample face.
 _HEAD: Final = np.array(
     [
         [-18.75, -19.33, 0.0],
@@ -103,8 +103,8 @@ def measure_quality(crop: Image) -> Quality:
 def estimate_pose(landmarks: tuple[Point, ...]) -> Pose:
     """Return the pose of the head whose five landmarks would lie as these do.
 
-    Yaw is good to a few degrees. Pitch is rough, five points tell little of it, so it is kept within
-    ``_STEEPEST_PITCH``.
+    Yaw is good to a few degrees. Pitch is rough, because five points tell little of it, and is kept
+    within ``_STEEPEST_PITCH``.
     """
     left_eye, right_eye = landmarks[0], landmarks[1]
     roll = math.degrees(math.atan2(right_eye.y - left_eye.y, right_eye.x - left_eye.x))

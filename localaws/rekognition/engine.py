@@ -30,8 +30,8 @@ VECTOR_LENGTH: Final = 128
 SCORE_THRESHOLD: Final = 0.6
 _OVERLAP_THRESHOLD: Final = 0.3
 
-# Rekognition finds faces from 40 pixels in 1920 (about a 48th of the longer side): at this size they
-# have 21, which YuNet finds. More pixels cost time and find only smaller faces.
+# Rekognition finds faces from 40 pixels in 1920, a 48th of the longer side: at this size they have
+# 21, which YuNet finds. More pixels cost time and find only smaller faces.
 _FINE_SIDE: Final = 1024
 # YuNet was made for faces of 10 to 300 pixels, and places the landmarks of larger ones badly, so a
 # second and cheap look is taken from afar at every image large enough to hold such faces.

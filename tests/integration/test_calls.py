@@ -1,0 +1,69 @@
+"""How many calls to AWS a request makes: each is time for a caller, and money."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from chalicelib import clients
+from tests.photographs import photograph
+from tests.service import Service
+
+
+@pytest.fixture
+def calls() -> Iterator[list[str]]:
+    """The operations that the application asks AWS for."""
+    asked: list[str] = []
+
+    def note(model: Any, **kwargs: Any) -> None:
+        asked.append(model.name)
+
+    made = (clients.s3(), clients.dynamodb(), clients.rekognition())
+    for client in made:
+        client.meta.events.register("before-call", note)
+    yield asked
+    for client in made:
+        client.meta.events.unregister("before-call", note)
+
+
+def test_a_verify_makes_two_calls(service: Service, calls: list[str]) -> None:
+    service.register(photograph("obama.jpg"), name="Barack Obama", personId="obama")
+    service.settle()
+    for fields in ({}, {"personId": "obama"}):
+        calls.clear()
+        assert service.verify(photograph("obama2.jpg"), **fields).json()["verified"]
+        assert calls == ["SearchFacesByImage", "BatchGetItem"]
+
+
+def test_a_verify_of_somebody_else_makes_two_calls(service: Service, calls: list[str]) -> None:
+    service.register(photograph("obama.jpg"), name="Barack Obama", personId="obama")
+    service.settle()
+    calls.clear()
+    service.verify(photograph("biden.jpg"), personId="obama")
+
+    assert calls == ["SearchFacesByImage", "Query"]
+
+
+def test_a_register_makes_four_calls_at_most(service: Service, calls: list[str]) -> None:
+    service.s3.put_bucket_notification_configuration(
+        Bucket="facial-recognition-data-bucket", NotificationConfiguration={}
+    )
+    for _ in range(2):
+        calls.clear()
+        service.register(photograph("obama.jpg"), name="Barack Obama", personId="obama")
+        assert len(calls) <= 4
+    assert calls == ["DetectFaces", "SearchFacesByImage", "PutObject", "GetItem"]
+
+    service.post("create-index")
+    calls.clear()
+    service.register(photograph("obama.jpg"), name="Barack Obama", personId="obama")
+    assert calls == ["DetectFaces", "SearchFacesByImage", "GetItem"]
+    calls.clear()
+    service.register(photograph("obama.jpg"), name="B. Obama", personId="obama")
+    assert calls == ["DetectFaces", "SearchFacesByImage", "GetItem", "PutObject"]
+
+
+def test_an_upload_is_allowed_without_any_call(service: Service, calls: list[str]) -> None:
+    service.register(None, name="Barack Obama")
+
+    assert calls == []

@@ -1,0 +1,133 @@
+import boto3
+import pytest
+
+from chalicelib import indexing
+from localaws.project import Project
+from tests.integration.test_register import problem
+from tests.photographs import landscape, photograph
+from tests.service import BUCKET, COLLECTION, Service
+
+
+@pytest.fixture
+def silent(service: Service) -> Service:
+    """The service without its event handlers, as before it was deployed."""
+    service.s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration={})
+    return service
+
+
+def test_it_makes_the_collection(service: Service) -> None:
+    service.rekognition.delete_collection(CollectionId=COLLECTION)
+    answer = service.post("create-index", {})
+
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "collectionId": COLLECTION,
+        "indexed": [],
+        "unchanged": 0,
+        "removed": 0,
+        "failed": [],
+        "nextToken": None,
+    }
+    assert COLLECTION in service.rekognition.list_collections()["CollectionIds"]
+
+
+def test_it_indexes_what_was_there_before(silent: Service) -> None:
+    silent.upload("faces/obama/1.jpg", photograph("obama.jpg"))
+    silent.upload("faces/biden/1.jpg", photograph("biden.jpg"))
+    silent.upload("faces/ada/view.jpg", landscape())
+    silent.upload("faces/ada/", b"")
+    body = silent.post("create-index").json()
+
+    assert [(p["imageKey"], p["personId"]) for p in body["indexed"]] == [
+        ("faces/biden/1.jpg", "biden"),
+        ("faces/obama/1.jpg", "obama"),
+    ]
+    assert sorted(p["faceId"] for p in body["indexed"]) == sorted(silent.faces())
+    (failed,) = body["failed"]
+    assert (failed["imageKey"], failed["code"]) == ("faces/ada/view.jpg", "no_face")
+    assert failed["detail"]
+    assert silent.whose(photograph("obama2.jpg")) == "obama"
+
+    again = silent.post("create-index").json()
+    assert (again["indexed"], again["unchanged"], again["failed"]) == ([], 2, [failed])
+
+
+def test_it_forgets_what_is_gone(silent: Service) -> None:
+    silent.upload("faces/obama/1.jpg", photograph("obama.jpg"))
+    silent.post("create-index")
+    silent.remove("faces/obama/1.jpg")
+    body = silent.post("create-index").json()
+
+    assert body["removed"] == 1
+    assert silent.faces() == []
+    assert silent.items() == {}
+
+
+def test_one_person_or_one_photograph_may_be_asked_for(silent: Service) -> None:
+    for key in ("faces/obama/1.jpg", "faces/obama/2.jpg", "faces/obama-b/1.jpg"):
+        silent.upload(key, photograph("obama.jpg"))
+    one = silent.post("create-index", {"imageKey": "faces/obama/2.jpg"}).json()
+    person = silent.post("create-index", {"personId": "obama"}).json()
+
+    assert [p["imageKey"] for p in one["indexed"]] == ["faces/obama/2.jpg"]
+    assert [p["imageKey"] for p in person["indexed"]] == ["faces/obama/1.jpg"]
+    assert person["unchanged"] == 1
+
+    silent.remove("faces/obama/1.jpg")
+    assert silent.post("create-index", {"personId": "obama"}).json()["removed"] == 1
+
+
+def test_a_photograph_that_is_not_there_is_said_so(service: Service) -> None:
+    body = service.post("create-index", {"imageKey": "faces/ada/1.jpg"}).json()
+
+    assert body["failed"][0]["code"] == "image_missing"
+
+
+def test_what_does_not_fit_into_the_time_is_gone_on_with(
+    silent: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [f"faces/obama/{n}.jpg" for n in range(3)]
+    for key in keys:
+        silent.upload(key, photograph("obama.jpg"))
+    ticks = iter(range(1000))
+    monkeypatch.setattr(indexing, "TIME_BUDGET", 1.5)
+    monkeypatch.setattr(indexing.time, "monotonic", lambda: float(next(ticks)))
+    indexed: list[str] = []
+    token, calls = None, 0
+    while calls == 0 or token:
+        body = silent.post("create-index", {"nextToken": token} if token else {}).json()
+        indexed += [photograph["imageKey"] for photograph in body["indexed"]]
+        token, calls = body["nextToken"], calls + 1
+
+    assert indexed == keys
+    assert calls > 1
+    silent.assert_consistent()
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"nextToken": "x"}, "nextToken"),
+        ({"nextToken": "e30x"}, "nextToken"),
+        ({"imageKey": "elsewhere/1.jpg"}, "imageKey"),
+        ({"imageKey": "faces/a/1.jpg", "personId": "a"}, "personId"),
+    ],
+)
+def test_what_cannot_be_understood_is_refused(
+    service: Service, body: dict[str, str], field: str
+) -> None:
+    answer = service.post("create-index", body)
+
+    assert problem(answer, 400) == "malformed_request"
+    assert answer.json()["errors"][0]["field"] == field
+
+
+def test_the_project_can_be_set_up_again_and_again(service: Service, project: Project) -> None:
+    from localaws.project import set_up
+
+    service.upload("faces/obama/1.jpg", photograph("obama.jpg"))
+    set_up(project)
+    set_up(project)
+
+    assert boto3.client("s3").list_buckets()["Buckets"][0]["Name"] == BUCKET
+    assert service.whose(photograph("obama2.jpg")) == "obama"
