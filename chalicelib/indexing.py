@@ -273,14 +273,16 @@ def create_index(
         return report
 
     deadline = time.monotonic() + TIME_BUDGET
+    has_worked = False
     for key, settled, place in _walk(request.person_id, position, photographs, records):
         if settled is not None:
             _add(report, key, settled)
-        elif time.monotonic() < deadline:
-            _add(report, key, _try_to_converge(key, photographs, records, faces))
-        else:
+        elif has_worked and time.monotonic() >= deadline:
             report.next_token = place.to_token()
             break
+        else:
+            _add(report, key, _try_to_converge(key, photographs, records, faces))
+            has_worked = True
     return report
 
 

@@ -20,7 +20,7 @@ from localaws.rekognition.images import Image
 # The part of an aligned crop that shows face and little else, rows and columns alike.
 _INNER: Final = slice(16, 104)
 
-# A head, seen from the front: x right, y down, z away from the camera. x and y are the median places
+# A head seen from the front: x right, y down, z away from the camera. x and y are the median places
 # of YuNet's landmarks in 283 aligned photographs of LFW, left and right made equal, so that the
 # median face looks straight ahead; the depths give about the pose that the Developer Guide prints
 # beside the landmarks of its sample face.

@@ -18,8 +18,8 @@ _SIMILARITY_MIDDLE: Final = 0.375
 _CONFIDENCE_STEEPNESS: Final = 17.0
 _CONFIDENCE_MIDDLE: Final = 0.6
 
-# Mean luma of a face, 0 to 255: in LFW, the percentiles 1, 50 and 99 are 71, 125 and 177, which this
-# curve makes 55, 75 and 86. At a tenth of the light the median is 13, which becomes 13.
+# Mean luma of a face, 0 to 255: in LFW, the percentiles 1, 50 and 99 are 71, 125 and 177, which
+# this curve makes 55, 75 and 86. At a tenth of the light the median is 13, which becomes 13.
 _BRIGHTNESS_LUMA: Final = 90.0
 
 # Logarithm of the Laplacian's variance over the luma's: in LFW the median is -2.4, and after a

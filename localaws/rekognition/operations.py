@@ -93,7 +93,7 @@ class Operations:
             "CollectionIds": [collection.collection_id for collection in page],
             "FaceModelVersions": [FACE_MODEL_VERSION] * len(page),
         }
-        if last:
+        if last is not None:
             answer["NextToken"] = paging.encode("ListCollections", last.position)
         return answer
 
@@ -150,7 +150,7 @@ class Operations:
             "Faces": [answers.indexed_face(item.face) for item in page],
             "FaceModelVersion": FACE_MODEL_VERSION,
         }
-        if last:
+        if last is not None:
             answer["NextToken"] = paging.encode(scope, last.position)
         return answer
 

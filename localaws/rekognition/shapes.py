@@ -131,11 +131,23 @@ def _broken_constraints(shape: Shape, value: Any) -> list[str]:
         broken.append(f"Member must have {have} greater than or equal to {limits['min']}")
     if size is not None and "max" in limits and size > limits["max"]:
         broken.append(f"Member must have {have} less than or equal to {limits['max']}")
-    if "pattern" in limits and not re.fullmatch(limits["pattern"], value):
+    if "pattern" in limits and not _compiled(limits["pattern"]).fullmatch(value):
         broken.append(f"Member must satisfy regular expression pattern: {limits['pattern']}")
     if isinstance(shape, StringShape) and shape.enum and value not in shape.enum:
         broken.append(f"Member must satisfy enum value set: [{', '.join(shape.enum)}]")
     return broken
+
+
+@functools.cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Return a pattern of the service model, which is written for Java, as one of Python.
+
+    Python's classes are the nearest to the Unicode properties in the patterns of tags: they admit
+    control characters that count as white space, too.
+    """
+    for java, python in ((r"\p{L}", r"\w"), (r"\p{N}", r"\w"), (r"\p{Z}", r"\s")):
+        pattern = pattern.replace(java, python)
+    return re.compile(pattern)
 
 
 def _shown(value: Any) -> str:

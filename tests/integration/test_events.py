@@ -62,7 +62,7 @@ def test_a_photograph_overwritten_by_one_without_a_face_loses_its_face(service: 
 
 
 def test_of_several_faces_the_largest_is_indexed(service: Service) -> None:
-    both = group(photograph("obama.jpg"), photograph("biden.jpg"), scales=(1.0, 0.5))
+    both = group("obama.jpg", "biden.jpg", heights=(900, 450))
     service.upload(KEY, both)
 
     assert service.whose(photograph("obama2.jpg")) == "obama"
@@ -78,7 +78,7 @@ def test_of_several_faces_the_largest_is_indexed(service: Service) -> None:
         ("faces/ada/notes.jpg", b"This is a text file.", "unsupported_image"),
         ("faces/ada/empty.jpg", b"", "unsupported_image"),
         ("faces/ada/cut.jpg", photograph("obama.jpg")[:50_000], "unsupported_image"),
-        ("faces/ada/blurred.jpg", blurred(photograph("obama.jpg")), "poor_quality"),
+        ("faces/ada/blurred.jpg", blurred(photograph("obama.jpg"), 25), "poor_quality"),
         ("faces/ada/view.jpg", landscape(), "no_face"),
         ("faces/ada/big.jpg", photograph("obama.jpg") + bytes(15 << 20), "image_too_large"),
     ],

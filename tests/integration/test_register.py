@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.photographs import blurred, darkened, group, landscape, photograph, resized, turned
+from tests.photographs import blurred, darkened, group, landscape, photograph, resized, rotated
 from tests.service import Service
 
 OBAMA, BIDEN = "obama.jpg", "biden.jpg"
@@ -126,7 +126,7 @@ def test_a_photograph_may_be_the_body(service: Service) -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_phone_photograph_may_lie_on_its_side(service: Service, orientation: int) -> None:
-    image = turned(photograph(OBAMA), orientation)
+    image = rotated(photograph(OBAMA), orientation)
 
     assert service.register(image, name="Barack Obama", personId="obama").status_code == 201
     service.settle()
@@ -134,7 +134,7 @@ def test_a_phone_photograph_may_lie_on_its_side(service: Service, orientation: i
 
 
 def test_group_photographs_are_refused(service: Service) -> None:
-    answer = service.register(group(photograph(OBAMA), photograph(BIDEN)), name="Both")
+    answer = service.register(group(OBAMA, BIDEN), name="Both")
 
     assert problem(answer, 422) == "several_faces"
     assert "2 faces" in answer.json()["detail"]

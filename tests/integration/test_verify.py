@@ -43,7 +43,7 @@ def test_a_stranger_is_not(service: Service) -> None:
 
 
 def test_the_largest_face_is_looked_for(club: Service) -> None:
-    both = group(photograph("obama2.jpg"), photograph("biden.jpg"), scales=(1.0, 0.5))
+    both = group("obama2.jpg", "biden.jpg", heights=(900, 450))
 
     assert club.whose(both) == "obama"
 

