@@ -74,11 +74,15 @@ def landscape(width: int = 640, height: int = 480) -> bytes:
     return as_jpeg(Image.fromarray(np.clip(rows + grain, 0, 255).astype(np.uint8)))
 
 
-def group(*names: str, heights: Sequence[int] = (900, 900)) -> bytes:
-    """Return portraits side by side in one picture, each as high as asked for in pixels."""
+def group(*members: str | bytes, heights: Sequence[int] | None = None) -> bytes:
+    """Return portraits, by name or as files, side by side in one picture.
+
+    Each is as high as asked for in pixels, or 900.
+    """
+    heights = heights or [900] * len(members)
     portraits = [
         picture.resize((picture.width * height // picture.height, height))
-        for picture, height in zip(map(_portrait, names), heights, strict=True)
+        for picture, height in zip(map(_portrait, members), heights, strict=True)
     ]
     joined = Image.new("RGB", (sum(p.width for p in portraits), max(heights)))
     left = 0
@@ -89,7 +93,7 @@ def group(*names: str, heights: Sequence[int] = (900, 900)) -> bytes:
 
 
 def rotated(content: bytes, orientation: int) -> bytes:
-    """Return a photograph as a camera held otherwise stores it, with its EXIF orientation, 1 to 8."""
+    """Return a photograph as a camera held otherwise stores it: EXIF orientation 1 to 8."""
     picture = opened(content)
     if orientation in _STORED_AS:
         picture = picture.transpose(_STORED_AS[orientation])
@@ -98,7 +102,7 @@ def rotated(content: bytes, orientation: int) -> bytes:
     return as_jpeg(picture, exif=exif)
 
 
-def darkened(content: bytes, light: float = 0.05) -> bytes:
+def darkened(content: bytes, light: float = 0.08) -> bytes:
     """Return a photograph with a part of its light, 0 to 1."""
     return as_jpeg(ImageEnhance.Brightness(opened(content)).enhance(light))
 
@@ -133,8 +137,8 @@ def encoded(picture: Image.Image, file_format: str, **options: object) -> bytes:
     return file.getvalue()
 
 
-def _portrait(name: str) -> Image.Image:
-    return opened(photograph(name))
+def _portrait(member: str | bytes) -> Image.Image:
+    return opened(photograph(member) if isinstance(member, str) else member)
 
 
 def _is_genuine(path: Path) -> bool:

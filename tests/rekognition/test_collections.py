@@ -26,6 +26,14 @@ def test_a_collection_is_not_made_twice(rekognition, collection):
     assert f"The collection id: {collection} already exists" in str(refused.value)
 
 
+@pytest.mark.parametrize("key", ["a{b}", "x" * 129])
+def test_tags_follow_the_service_model(rekognition, key):
+    with pytest.raises(ClientError, match="ValidationException"):
+        rekognition.create_collection(CollectionId="club", Tags={key: "Größe 1"})
+
+    rekognition.create_collection(CollectionId="club", Tags={"größe": "é 1_.:/=+-@"})
+
+
 def test_names_of_collections_are_case_sensitive(rekognition, collection):
     rekognition.create_collection(CollectionId=collection.upper())
 

@@ -65,6 +65,7 @@ def test_pixels_are_blue_green_red():
     assert decode(red)[50, 50].tolist() == [0, 0, 255]
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 def test_a_malformed_exif_block_is_no_reason_to_refuse(rekognition):
     content = as_jpeg(portrait(), exif=b"Exif\x00\x00II*\x00\xff\xff\xff\xff")
 
@@ -125,6 +126,7 @@ def test_an_s3_object_is_limited_to_15_mb(rekognition, stored):
         rekognition.detect_faces(Image=image)
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("side", [10_000, 30_000, 2**31 - 1])
 def test_a_decompression_bomb_is_refused_by_its_header(rekognition, side):
     with pytest.raises(rekognition.exceptions.ImageTooLargeException):

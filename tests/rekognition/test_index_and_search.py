@@ -145,20 +145,30 @@ def test_max_faces_keeps_the_largest(index):
     assert _area(kept["FaceDetail"]) > _area(left_out["FaceDetail"])
 
 
-def test_a_poor_face_is_left_out_before_a_small_one(index):
-    poor = photograph("obama.jpg")
-    answer = index(blurred(poor, 40), MaxFaces=1)
+def test_poor_faces_are_left_out_before_small_ones(index, search):
+    large_but_poor = blurred(photograph("obama2.jpg"), 25)
+    both = group(large_but_poor, "biden.jpg", heights=(1200, 900))
 
-    (left_out,) = answer["UnindexedFaces"]
-    assert "LOW_FACE_QUALITY" in left_out["Reasons"]
+    answer = index(both, MaxFaces=1, QualityFilter="HIGH", ExternalImageId="good")
+
+    (kept,), (left_out,) = answer["FaceRecords"], answer["UnindexedFaces"]
+    assert "LOW_SHARPNESS" in left_out["Reasons"]
+    assert _area(kept["FaceDetail"]) < _area(left_out["FaceDetail"])
+    assert external_ids(search("biden.jpg")) == ["good"]
+
+
+def test_what_cannot_be_recognised_is_not_indexed(index):
+    answer = index(blurred(photograph("biden.jpg"), 30))
+
     assert answer["FaceRecords"] == []
+    assert "LOW_FACE_QUALITY" in answer["UnindexedFaces"][0]["Reasons"]
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
         (lambda: blurred(photograph("biden.jpg"), 30), "LOW_SHARPNESS"),
-        (lambda: darkened(photograph("biden.jpg"), 0.04), "LOW_BRIGHTNESS"),
+        (lambda: darkened(photograph("biden.jpg"), 0.1), "LOW_BRIGHTNESS"),
         (lambda: resized(photograph("biden.jpg"), 190), "SMALL_BOUNDING_BOX"),
     ],
 )
