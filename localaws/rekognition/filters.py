@@ -26,10 +26,10 @@ class QualityBar:
 # less surely: about 2, 4 and 14 of 100 photographs of LFW.
 BARS: Final = {
     "NONE": None,
-    "AUTO": QualityBar(side=20, confidence=75, brightness=7, sharpness=0, yaw=80, norm=7),
-    "LOW": QualityBar(side=24, confidence=80, brightness=12, sharpness=3, yaw=75, norm=9),
-    "MEDIUM": QualityBar(side=32, confidence=90, brightness=20, sharpness=8, yaw=65, norm=10),
-    "HIGH": QualityBar(side=48, confidence=97, brightness=30, sharpness=15, yaw=50, norm=11),
+    "AUTO": QualityBar(side=20, confidence=75, brightness=7, sharpness=3, yaw=80, norm=7.5),
+    "LOW": QualityBar(side=24, confidence=80, brightness=12, sharpness=6, yaw=75, norm=9),
+    "MEDIUM": QualityBar(side=32, confidence=90, brightness=20, sharpness=12, yaw=65, norm=10),
+    "HIGH": QualityBar(side=48, confidence=97, brightness=30, sharpness=20, yaw=50, norm=11),
 }
 
 

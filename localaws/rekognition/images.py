@@ -6,6 +6,7 @@ The limits are Rekognition's, https://docs.aws.amazon.com/rekognition/latest/dg/
 import io
 from typing import Final, TypeAlias
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
@@ -60,7 +61,7 @@ def decode(content: bytes) -> Image:
     # What Pillow's decoders raise on corrupt data is not limited to its own errors.
     except Exception as error:
         raise InvalidImageFormatException from error
-    return np.ascontiguousarray(np.asarray(colour)[:, :, ::-1])
+    return np.asarray(cv2.cvtColor(np.asarray(colour), cv2.COLOR_RGB2BGR), np.uint8)
 
 
 def _open(content: bytes) -> ImageFile.ImageFile:
@@ -99,4 +100,4 @@ def _rgb(picture: PillowImage.Image) -> PillowImage.Image:
         shown = picture.convert("RGBA")
         white = PillowImage.new("RGBA", shown.size, "white")
         return PillowImage.alpha_composite(white, shown).convert("RGB")
-    return picture.convert("RGB")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")

@@ -1,0 +1,163 @@
+"""What a person starts by hand: processes that come up, say what is wrong, and go away."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.conftest import ROOT
+from tests.photographs import photograph
+
+PATIENCE = 60.0
+
+
+@contextmanager
+def started(*command: str, cwd: Path = ROOT) -> Iterator[subprocess.Popen[str]]:
+    """Run a command in a process group of its own; whatever is left of it is killed."""
+    process = subprocess.Popen(
+        command,
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    watchdog = threading.Timer(PATIENCE, os.killpg, (process.pid, signal.SIGKILL))
+    watchdog.start()
+    try:
+        yield process
+    finally:
+        watchdog.cancel()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def wait_for(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
+    """Read what a process prints up to a line that matches."""
+    assert process.stdout is not None
+    printed = []
+    for line in process.stdout:
+        printed.append(line)
+        if found := re.search(pattern, line):
+            return found
+    pytest.fail(f"ended without {pattern}:\n{''.join(printed)}")
+
+
+def localaws(*arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "localaws", *arguments)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_service_comes_up_and_goes_away(number: signal.Signals) -> None:
+    with started(*localaws("--port", "0", "--api-port", "0")) as process:
+        api, aws = wait_for(process, r"^ready API (\S+) AWS (\S+)$").groups()
+        answer = requests.post(
+            f"{api}/register",
+            params={"name": "Barack Obama", "personId": "obama"},
+            data=photograph("obama.jpg"),
+            headers={"Content-Type": "image/jpeg"},
+            timeout=PATIENCE,
+        )
+        os.kill(process.pid, number)
+        process.communicate()
+
+        assert answer.status_code == 201, answer.text
+        assert process.returncode == 0
+        for url in (api, aws):
+            with pytest.raises(requests.ConnectionError):
+                requests.get(url, timeout=PATIENCE)
+        with pytest.raises(ProcessLookupError):
+            os.killpg(process.pid, 0)
+
+
+def test_a_port_in_use_is_said_in_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for arguments in (("--port", port), ("--port", "0", "--api-port", port)):
+            with started(*localaws(*arguments)) as process:
+                output, _ = process.communicate()
+            assert process.returncode == 1
+            assert output.splitlines()[1:] == [
+                f"error: Port {port} is in use by another program; choose another."
+            ]
+
+
+def test_chalice_local_can_be_started_by_hand_beside_it(tmp_path: Path) -> None:
+    with started(*localaws("--port", "0")) as aws:
+        url = wait_for(aws, r"^ready AWS (\S+)$")[1]
+        project = copy_of_the_project(tmp_path, endpoint=url)
+        chalice = Path(sys.executable).parent / "chalice"
+        with started(str(chalice), "local", "--port", str(free_port()), cwd=project) as local:
+            api = wait_for(local, r"Serving on (\S+)")[1]
+            answer = requests.post(
+                f"{api}/verify",
+                data=photograph("obama.jpg"),
+                headers={"Content-Type": "image/jpeg"},
+                timeout=PATIENCE,
+            )
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["verified"] is False
+
+
+def copy_of_the_project(folder: Path, endpoint: str) -> Path:
+    """Copy what Chalice loads, with a dev stage that names another endpoint."""
+    shutil.copy(ROOT / "app.py", folder)
+    shutil.copytree(ROOT / "chalicelib", folder / "chalicelib")
+    config = json.loads((ROOT / ".chalice" / "config.json").read_text())
+    config["stages"]["dev"]["environment_variables"]["AWS_ENDPOINT_URL"] = endpoint
+    (folder / ".chalice").mkdir()
+    (folder / ".chalice" / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_a_python_that_is_too_old_is_said_in_one_line(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(
+        f"#!{sys.executable}\nimport sys\nsys.version_info = (3, 9, 2)\nexec(sys.argv[2])\n"
+    )
+    python.chmod(0o755)
+    done = make(tmp_path, PYTHON=str(python))
+
+    assert done.returncode != 0
+    assert "Python 3.11 or newer is needed, this one is 3.9" in done.stderr.splitlines()[0]
+    assert not (tmp_path / "venv").exists()
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_a_missing_python_is_said_in_one_line(tmp_path: Path) -> None:
+    done = make(tmp_path, PYTHON="python-that-is-not-there")
+
+    assert done.returncode != 0
+    assert "there is no python-that-is-not-there" in done.stderr.splitlines()[0]
+
+
+def make(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Make the environment in a folder, with a Makefile's variables set."""
+    settings = [f"{name}={value}" for name, value in variables.items()]
+    return subprocess.run(
+        ["make", "-C", str(ROOT), "run", f"VENV={folder}/venv", *settings],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
