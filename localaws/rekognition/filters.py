@@ -23,7 +23,7 @@ class QualityBar:
 
 
 # AUTO refuses what cannot be recognised; LOW, MEDIUM and HIGH refuse ever more of what can, though
-# less surely: about 2, 4 and 14 of 100 photographs of LFW.
+# less surely: about 2, 4 and 15 of 100 photographs of LFW.
 BARS: Final = {
     "NONE": None,
     "AUTO": QualityBar(side=20, confidence=75, brightness=7, sharpness=3, yaw=80, norm=7.5),

@@ -39,10 +39,17 @@ _IMAGE_IDS: Final = uuid.UUID("f4b1d6b0-4d0c-5d0e-9a3e-5e1f6b8c2a70")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Portrait:
-    """A face of an image with its vector, and why a QualityFilter refuses it, if it does."""
+    """A face of an image that is to be indexed or compared."""
 
     analysis: FaceAnalysis
     embedding: Embedding
+
+
+@dataclass(frozen=True, slots=True)
+class _LeftOut:
+    """A face of an image that is not, and why, in AWS's words."""
+
+    analysis: FaceAnalysis
     reasons: list[str]
 
 
@@ -111,8 +118,9 @@ class Operations:
         """Put the faces in an image into a collection, the largest first."""
         collection = self._collections.get(request["CollectionId"])
         content = self._image_bytes(request["Image"])
-        portraits = self._portraits(content, request.get("QualityFilter", "AUTO"))
-        chosen, left_out = _largest_good_ones(portraits, request.get("MaxFaces", MAX_DETECTED))
+        chosen, left_out = self._choose(
+            content, request.get("QualityFilter", "AUTO"), request.get("MaxFaces", MAX_DETECTED)
+        )
         image_id = str(uuid.uuid5(_IMAGE_IDS, hashlib.sha256(content).hexdigest()))
         external_image_id = request.get("ExternalImageId")
         indexed = collection.add(
@@ -131,8 +139,8 @@ class Operations:
             ],
             "FaceModelVersion": FACE_MODEL_VERSION,
             "UnindexedFaces": [
-                {"Reasons": p.reasons, "FaceDetail": answers.face_detail(p.analysis)}
-                for p in left_out
+                {"Reasons": face.reasons, "FaceDetail": answers.face_detail(face.analysis)}
+                for face in left_out
             ],
         }
 
@@ -184,7 +192,7 @@ class Operations:
     def search_faces_by_image(self, request: Members) -> Members:
         """Find the faces of a collection that look like the largest face in an image."""
         collection = self._collections.get(request["CollectionId"])
-        searched = self._largest_portrait(request["Image"], request, _NO_FACE)
+        (searched,) = self._good_portraits(request["Image"], request, limit=1, complaint=_NO_FACE)
         matches = collection.search(
             searched.embedding.vector,
             request.get("FaceMatchThreshold", DEFAULT_THRESHOLD),
@@ -199,8 +207,8 @@ class Operations:
 
     def compare_faces(self, request: Members) -> Members:
         """Compare the largest face in an image with all faces in another."""
-        source = self._largest_portrait(request["SourceImage"], request)
-        targets = self._good_portraits(request["TargetImage"], request)
+        (source,) = self._good_portraits(request["SourceImage"], request, limit=1)
+        targets = self._good_portraits(request["TargetImage"], request, limit=MAX_DETECTED)
         threshold = request.get("SimilarityThreshold", DEFAULT_THRESHOLD)
         matches, unmatched = [], []
         for target in targets:
@@ -246,48 +254,41 @@ class Operations:
         faces = self._engine.detect(image)[:MAX_DETECTED]
         return [analyse(image, face) for face in faces]
 
-    def _portraits(self, content: bytes, quality_filter: str) -> list[_Portrait]:
-        """Return all faces in an image, the largest first."""
+    def _choose(
+        self, content: bytes, quality_filter: str, limit: int
+    ) -> tuple[list[_Portrait], list[_LeftOut]]:
+        """Split the faces in an image, the largest first, into those to use and those not to.
+
+        Poor faces are left out first, and then the smallest.
+        """
         image = images.decode(content)
-        portraits = []
+        chosen: list[_Portrait] = []
+        left_out: list[_LeftOut] = []
         for analysis in self._analyse(image):
+            if len(chosen) == limit:
+                left_out.append(_LeftOut(analysis, ["EXCEEDS_MAX_FACES"]))
+                continue
             embedding = self._engine.embed(image, analysis.face)
             reasons = filters.reasons(quality_filter, analysis, embedding)
-            portraits.append(_Portrait(analysis, embedding, reasons))
-        return portraits
+            if reasons:
+                left_out.append(_LeftOut(analysis, reasons))
+            else:
+                chosen.append(_Portrait(analysis, embedding))
+        return chosen, left_out
 
     def _good_portraits(
-        self, image: Members, request: Members, complaint: str | None = None
+        self, image: Members, request: Members, *, limit: int, complaint: str | None = None
     ) -> list[_Portrait]:
         """Return the faces in an image that pass the request's QualityFilter, the largest first.
 
         Raises:
             InvalidParameterException: there is none; with the ``complaint`` as its message.
         """
-        quality_filter = request.get("QualityFilter", "NONE")
-        portraits = self._portraits(self._image_bytes(image), quality_filter)
-        good = [portrait for portrait in portraits if not portrait.reasons]
-        if not good:
+        content = self._image_bytes(image)
+        portraits, _ = self._choose(content, request.get("QualityFilter", "NONE"), limit)
+        if not portraits:
             raise InvalidParameterException(complaint)
-        return good
-
-    def _largest_portrait(
-        self, image: Members, request: Members, complaint: str | None = None
-    ) -> _Portrait:
-        return self._good_portraits(image, request, complaint)[0]
-
-
-def _largest_good_ones(
-    portraits: list[_Portrait], limit: int
-) -> tuple[list[_Portrait], list[_Portrait]]:
-    """Split faces, the largest first, into those to be indexed and those left out, with reasons.
-
-    Poor faces are left out first, and then the smallest.
-    """
-    good = [portrait for portrait in portraits if not portrait.reasons]
-    poor = [portrait for portrait in portraits if portrait.reasons]
-    surplus = [_Portrait(p.analysis, p.embedding, ["EXCEEDS_MAX_FACES"]) for p in good[limit:]]
-    return good[:limit], surplus + poor
+        return portraits
 
 
 def _face_record(face: IndexedFace, portrait: _Portrait) -> Members:
