@@ -9,7 +9,6 @@ import signal
 import sys
 import threading
 from contextlib import ExitStack
-from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -31,13 +30,15 @@ Ctrl-C stops everything.
 def main() -> int:
     """Run until a signal comes; mistakes are told in one line."""
     options = _options()
-    stop = threading.Event()
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        stop.set()
-
     for number in SIGNALS:
-        signal.signal(number, on_signal)
+        signal.signal(number, signal.default_int_handler)  # it raises KeyboardInterrupt
+    try:
+        return _run(options)
+    except KeyboardInterrupt:
+        return 0
+
+
+def _run(options: argparse.Namespace) -> int:
     print("starting the embedded AWS ...", flush=True)
     # Only now, so that there is something to see while it loads.
     from chalicelib.settings import Settings, SettingsError
@@ -60,8 +61,10 @@ def main() -> int:
             print(f"error: {error}", file=sys.stderr)
             return 1
         print("ready", *addresses, flush=True)
-        stop.wait()
-        print("stopping ...", flush=True)
+        try:
+            threading.Event().wait()
+        finally:
+            print("stopping ...", flush=True)
     return 0
 
 

@@ -37,6 +37,9 @@ _FINE_SIDE: Final = 1024
 # second and cheap look is taken from afar at every image large enough to hold such faces.
 _COARSE_SIDE: Final = 352
 _TWO_LOOKS_FROM: Final = 512
+# OpenCV pads to multiples of 32, and where one such is all there is of a side, it reports faces of
+# infinite size with the highest score: narrow strips are padded to two.
+_SHORTEST_SIDE: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +138,10 @@ class _Models:
         height, width = image.shape[:2]
         size = max(1, round(width * scale)), max(1, round(height * scale))
         seen = image if scale == 1 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        self._detector.setInputSize(size)
-        _, rows = self._detector.detect(seen)
+        below, beside = (max(0, _SHORTEST_SIDE - side) for side in seen.shape[:2])
+        padded = cv2.copyMakeBorder(seen, 0, below, 0, beside, cv2.BORDER_CONSTANT)
+        self._detector.setInputSize((padded.shape[1], padded.shape[0]))
+        _, rows = self._detector.detect(padded)
         x_factor, y_factor = width / size[0], height / size[1]
         # OpenCV's answer to no face at all is None.
         return [] if rows is None else [_face(row, x_factor, y_factor) for row in rows.tolist()]

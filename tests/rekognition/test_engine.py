@@ -74,6 +74,13 @@ def test_small_faces_in_a_large_photograph_are_found(engine):
     assert all(face.box.width == pytest.approx(84, rel=0.25) for face in faces)
 
 
+@pytest.mark.parametrize("size", [(80, 20_000), (20_000, 80), (80, 1300), (1300, 80), (80, 80)])
+def test_nobody_is_found_in_a_strip_of_noise(engine, size):
+    noise = np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)
+
+    assert engine.detect(noise) == []
+
+
 def test_many_threads_get_the_same_answers(engine):
     names = ["obama.jpg", "obama2.jpg", "biden.jpg"] * 8
     alone = {name: vector(engine, photograph(name)) for name in set(names)}
