@@ -6,8 +6,8 @@ Beside it, ``chalice local`` runs the project's API; with ``--api-port`` this do
 import argparse
 import os
 import signal
+import socket
 import sys
-import threading
 from contextlib import ExitStack
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -62,10 +62,27 @@ def _run(options: argparse.Namespace) -> int:
             return 1
         print("ready", *addresses, flush=True)
         try:
-            threading.Event().wait()
+            _wait_for_a_signal()
         finally:
             print("stopping ...", flush=True)
     return 0
+
+
+def _wait_for_a_signal() -> None:
+    """Wait until a signal handler raises.
+
+    The kernel may give a signal to any thread, and Python runs its handler in the main one, which
+    would not wake up for it from waiting for a lock. So it waits for the byte that Python writes.
+    """
+    woken, waking = socket.socketpair()
+    with woken, waking:
+        waking.setblocking(False)
+        signal.set_wakeup_fd(waking.fileno())
+        try:
+            while True:
+                woken.recv(1)
+        finally:
+            signal.set_wakeup_fd(-1)
 
 
 def _options() -> argparse.Namespace:
