@@ -33,10 +33,16 @@ def api(project: Project) -> Iterator[LocalApi]:
         yield api
 
 
+@pytest.fixture(scope="session")
+def running(aws: EmbeddedAWS, project: Project, api: LocalApi) -> Service:
+    """The service, with whoever is registered."""
+    return Service(aws, api.url)
+
+
 @pytest.fixture
-def service(aws: EmbeddedAWS, project: Project, api: LocalApi) -> Iterator[Service]:
+def service(running: Service, project: Project) -> Iterator[Service]:
     """The service with nobody registered."""
-    aws.reset()
+    running.aws.reset()
     set_up(project)
-    yield Service(aws, api.url)
-    aws.functions.drain()
+    yield running
+    running.settle()
