@@ -1,4 +1,4 @@
-"""The data resources: bucket, table and collection, made where they are missing."""
+"""The data resources: bucket, table, collection and queue, made where they are missing."""
 
 import os
 from typing import Any
@@ -8,6 +8,9 @@ from botocore.exceptions import ClientError
 
 from chalicelib.settings import Settings
 from chalicelib.storage import PERSON_INDEX
+
+FAILED_EVENTS = "facial-recognition-failed-events"
+"""Queue of the events that no try could handle."""
 
 _EXISTS = frozenset(
     {
@@ -19,7 +22,7 @@ _EXISTS = frozenset(
 
 
 def ensure(session: boto3.Session, settings: Settings) -> None:
-    """Make what is missing of bucket, table and collection; may be called again and again.
+    """Make what is missing of bucket, table, collection and queue; may be called again.
 
     Raises:
         botocore.exceptions.ClientError: AWS refuses.
@@ -28,6 +31,10 @@ def ensure(session: boto3.Session, settings: Settings) -> None:
     _ensure_table(session, settings.faces_table)
     rekognition = session.client("rekognition")
     _unless_it_exists(rekognition.create_collection, CollectionId=settings.faces_collection)
+    two_weeks = str(14 * 24 * 3600)
+    session.client("sqs").create_queue(
+        QueueName=FAILED_EVENTS, Attributes={"MessageRetentionPeriod": two_weeks}
+    )
 
 
 def _ensure_bucket(session: boto3.Session, bucket: str, cors_origin: str) -> None:

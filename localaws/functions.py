@@ -6,14 +6,19 @@ import json
 import logging
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from random import Random
 from typing import Any
 
 logger = logging.getLogger(__name__)
 
 Event = dict[str, Any]
 Handler = Callable[[Event], object]
+Destination = Callable[[Event], None]
+"""Takes the record of an invocation of which every try failed."""
 
 RETRY_DELAYS = (1.0, 2.0)
 """Seconds before the second and third try; AWS waits one and two minutes."""
@@ -28,14 +33,30 @@ class _Invocation:
     tries: int = field(default=0, compare=False)
 
 
+@dataclass
+class Disorder:
+    """How events are brought on a bad day: twice, late, and so out of order."""
+
+    duplicates: float = 0.0
+    """Probability that an event comes once more."""
+    most_delay: float = 0.0
+    """Seconds that an event may be late."""
+    random: Random = field(default_factory=Random)
+
+    def delays(self) -> list[float]:
+        """Draw how much later an event comes, for each time that it comes."""
+        times = 2 if self.random.random() < self.duplicates else 1
+        return [self.random.uniform(0.0, self.most_delay) for _ in range(times)]
+
+
 class Functions:
     """Runs functions on worker threads, up to three times each until one try succeeds."""
 
     def __init__(self, workers: int = 2, retry_delays: tuple[float, ...] = RETRY_DELAYS) -> None:
         """Start the workers."""
         self.retry_delays = retry_delays
-        self.failed: list[tuple[str, Event]] = []
-        """Invocations of which every try failed."""
+        self.disorder = Disorder()
+        self.on_failure: Destination = lambda record: None
         self._handlers: dict[str, Handler] = {}
         self._waiting: list[_Invocation] = []
         self._running = 0
@@ -53,14 +74,28 @@ class Functions:
         """Make functions known by their names."""
         self._handlers.update(handlers)
 
+    def __contains__(self, function: str) -> bool:
+        """Say whether a function is known."""
+        return function in self._handlers
+
+    def call(self, function: str, event: Event) -> object:
+        """Run a function now, and return its result or raise its exception."""
+        return self._handlers[function](event)
+
     def invoke(self, function: str, event: Event) -> None:
-        """Invoke a function some time soon; a name that is not known is ignored, as S3 does."""
-        if function not in self._handlers:
+        """Invoke a function once, some time soon."""
+        self._enqueue(function, event, delay=0.0)
+
+    def notify(self, function: str, event: Event) -> None:
+        """Bring an event to a function: at least once, in no certain order.
+
+        An event for a function that is not known is dropped, as S3 does.
+        """
+        if function not in self:
             logger.warning("no function %s: its event is dropped", function)
             return
-        # As text, so that a handler gets a copy of its own each time, and only what JSON has.
-        number = next(self._numbers)
-        self._enqueue(_Invocation(time.monotonic(), number, function, json.dumps(event)))
+        for delay in self.disorder.delays():
+            self._enqueue(function, event, delay)
 
     def drain(self, timeout: float = 60.0) -> None:
         """Wait until nothing is running or waiting.
@@ -83,7 +118,12 @@ class Functions:
     def _is_idle(self) -> bool:
         return not self._waiting and not self._running
 
-    def _enqueue(self, invocation: _Invocation) -> None:
+    def _enqueue(self, function: str, event: Event, delay: float) -> None:
+        # As text, so that a handler gets a copy of its own each time, and only what JSON has.
+        due = time.monotonic() + delay
+        self._put(_Invocation(due, next(self._numbers), function, json.dumps(event)))
+
+    def _put(self, invocation: _Invocation) -> None:
         with self._changed:
             heapq.heappush(self._waiting, invocation)
             self._changed.notify()
@@ -107,13 +147,42 @@ class Functions:
             return None
 
     def _run(self, invocation: _Invocation) -> None:
+        invocation.tries += 1
         try:
             self._handlers[invocation.function](json.loads(invocation.payload))
-        except Exception:
-            logger.exception("function %s failed", invocation.function)
-            if invocation.tries < len(self.retry_delays):
-                invocation.due = time.monotonic() + self.retry_delays[invocation.tries]
-                invocation.tries += 1
-                self._enqueue(invocation)
+        except Exception as error:
+            logger.warning("%s failed (try %d): %s", invocation.function, invocation.tries, error)
+            if invocation.tries <= len(self.retry_delays):
+                invocation.due = time.monotonic() + self.retry_delays[invocation.tries - 1]
+                self._put(invocation)
             else:
-                self.failed.append((invocation.function, json.loads(invocation.payload)))
+                self.on_failure(_failure_record(invocation, error))
+
+
+def _failure_record(invocation: _Invocation, error: Exception) -> Event:
+    """Describe a failed invocation as Lambda does to an on-failure destination.
+
+    Source: "Capturing records of Lambda asynchronous invocations" in the Lambda Developer Guide.
+    """
+    return {
+        "version": "1.0",
+        "timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
+        "requestContext": {
+            "requestId": str(uuid.uuid4()),
+            "functionArn": f"{function_arn(invocation.function)}:$LATEST",
+            "condition": "RetriesExhausted",
+            "approximateInvokeCount": invocation.tries,
+        },
+        "requestPayload": json.loads(invocation.payload),
+        "responseContext": {
+            "statusCode": 200,
+            "executedVersion": "$LATEST",
+            "functionError": "Unhandled",
+        },
+        "responsePayload": {"errorMessage": str(error), "errorType": type(error).__name__},
+    }
+
+
+def function_arn(name: str) -> str:
+    """Return the ARN of a function of this name."""
+    return f"arn:aws:lambda:us-east-1:123456789012:function:{name}"

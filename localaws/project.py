@@ -1,5 +1,6 @@
 """The Chalice project that is run on the embedded AWS without being deployed to it."""
 
+import json
 import os
 from collections.abc import Iterator, MutableMapping
 from typing import Any
@@ -8,12 +9,12 @@ import boto3
 from chalice.app import Chalice, S3EventConfig
 from chalice.cli.factory import CLIFactory
 from chalice.config import Config
-from chalice.local import LambdaContext
 
 from chalicelib.settings import Settings
 from infra import resources
-from localaws.functions import Handler
-from localaws.server import ACCOUNT_ID, REGION, EmbeddedAWS, clear_environment
+from localaws.functions import Event, Handler, function_arn
+from localaws.server import EmbeddedAWS, clear_environment
+from localaws.workers import APP, Call, Workers
 
 
 class Project:
@@ -26,28 +27,28 @@ class Project:
             RuntimeError: there is no Chalice project, or its ``app.py`` cannot be imported.
         """
         clear_environment()
-        os.environ.update(environment)
+        os.environ.update({**environment, "AWS_SDK_UA_APP_ID": "api"})
+        self.directory = directory
         factory = CLIFactory(directory, environ=_SetOnlyMissing())
         self.config: Config = factory.create_config_obj(chalice_stage_name=stage)
         self.app: Chalice = self.config.chalice_app
+        self._s3 = [s for s in self.app.event_sources if isinstance(s, S3EventConfig)]
 
-    def handlers(self) -> dict[str, Handler]:
-        """Return the handlers of S3 events by the names of their Lambda functions."""
-        return {
-            self._function_name(source.name): self._handler(source.name) for source in self._s3()
-        }
+    def functions(self, workers: Workers) -> dict[str, Handler]:
+        """Return the project's Lambda functions by their names, to be run in workers."""
+        names = [APP, *(source.name for source in self._s3)]
+        return {self.function_name(name): self._function(name, workers) for name in names}
 
     def notify(self, session: boto3.Session) -> None:
         """Tell the buckets to send their events to the handlers, as a deploy would."""
         s3 = session.client("s3")
         by_bucket: dict[str, list[Any]] = {}
-        for source in self._s3():
+        for source in self._s3:
             rule = {"Name": "prefix", "Value": source.prefix or ""}
             by_bucket.setdefault(source.bucket, []).append(
                 {
                     "Id": source.name,
-                    "LambdaFunctionArn": f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:"
-                    + self._function_name(source.name),
+                    "LambdaFunctionArn": function_arn(self.function_name(source.name)),
                     "Events": source.events,
                     "Filter": {"Key": {"FilterRules": [rule]}},
                 }
@@ -58,28 +59,24 @@ class Project:
                 NotificationConfiguration={"LambdaFunctionConfigurations": functions},
             )
 
-    def _s3(self) -> list[S3EventConfig]:
-        return [s for s in self.app.event_sources if isinstance(s, S3EventConfig)]
+    def function_name(self, handler: str) -> str:
+        """Return the name that Chalice gives to the function of a handler."""
+        name = f"{self.config.app_name}-{self.config.chalice_stage}"
+        return name if handler == APP else f"{name}-{handler}"
 
-    def _function_name(self, handler: str) -> str:
-        return f"{self.config.app_name}-{self.config.chalice_stage}-{handler}"
-
-    def _handler(self, name: str) -> Handler:
-        run = self.app.handler_map[name]
-        config = self.config.scope(self.config.chalice_stage, name)
-        timeout = (config.lambda_timeout or 60) * 1000
-
-        def handle(event: dict[str, Any]) -> object:
-            context = LambdaContext(self._function_name(name), config.lambda_memory_size, timeout)
-            return run(event, context)
-
-        return handle
+    def _function(self, handler: str, workers: Workers) -> Handler:
+        config = self.config.scope(self.config.chalice_stage, handler)
+        timeout = float(config.lambda_timeout or 60)  # Chalice's own default
+        name = self.function_name(handler)
+        return lambda event: workers.run(Call(handler, name, json.dumps(event), timeout))
 
 
 def install(aws: EmbeddedAWS, directory: str, stage: str = "dev") -> Project:
     """Load a project, make its resources, and let its handlers run on S3's events."""
     project = Project(directory, stage, aws.environment)
-    aws.functions.add(project.handlers())
+    aws.workers = Workers(directory, os.environ)
+    aws.functions.add(project.functions(aws.workers))
+    aws.functions.on_failure = FailedEvents()
     set_up(project)
     return project
 
@@ -89,6 +86,19 @@ def set_up(project: Project) -> None:
     session = boto3.Session()
     resources.ensure(session, Settings.from_environment(os.environ))
     project.notify(session)
+
+
+class FailedEvents:
+    """Puts records of failed invocations into the queue that is their destination."""
+
+    def __init__(self) -> None:
+        """Make the client once."""
+        self._sqs = boto3.client("sqs")
+
+    def __call__(self, record: Event) -> None:
+        """Send one record."""
+        url = self._sqs.get_queue_url(QueueName=resources.FAILED_EVENTS)["QueueUrl"]
+        self._sqs.send_message(QueueUrl=url, MessageBody=json.dumps(record))
 
 
 class _SetOnlyMissing(MutableMapping[str, str]):

@@ -19,11 +19,15 @@ from moto.moto_server.werkzeug_app import (
 from moto.s3.models import FakeKey
 from werkzeug.serving import make_server
 
-from localaws.functions import RETRY_DELAYS, Functions
+from localaws.control import Control
+from localaws.faults import Faults
+from localaws.functions import RETRY_DELAYS, Disorder, Functions
+from localaws.invocations import Invocations
 from localaws.post_policy import PostPolicies
 from localaws.rekognition import RekognitionApp
 from localaws.s3_events import S3Events
 from localaws.wire import WireDifferences
+from localaws.workers import Workers
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -59,9 +63,13 @@ class EmbeddedAWS:
         listening = listen(port)
         self._port = listening.getsockname()[1]
         self.functions = Functions(retry_delays=retry_delays)
+        self.workers: Workers | None = None
+        """The processes in which functions run, if there are any."""
         app: WSGIApplication = DomainDispatcherApplication(create_backend_app)
-        app = S3Events(WireDifferences(app), self.functions.invoke)
-        app = _Services(self.rekognition, PostPolicies(app, secret_of))
+        app = S3Events(WireDifferences(app), self.functions.notify)
+        app = Invocations(PostPolicies(app, secret_of), self.functions)
+        self.faults = Faults(_Services(self.rekognition, app), self._kill_worker)
+        app = Control(self.faults, self.faults, self.functions)
         self._server = make_server(
             HOST,
             self._port,
@@ -94,18 +102,26 @@ class EmbeddedAWS:
 
     def stop(self) -> None:
         """Finish running functions, and answer no more."""
+        self.faults.clear()
         self.functions.stop()
+        if self.workers is not None:
+            self.workers.stop()
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
         self._server.server_close()
 
     def reset(self) -> None:
-        """Forget everything that is stored in any service."""
+        """Forget everything that is stored in any service, and behave well."""
+        self.faults.clear()
+        self.functions.disorder = Disorder()
         self.functions.drain()
         BackendDict.reset()
         reset_model_data()
         self.rekognition.reset()
+
+    def _kill_worker(self, name: str) -> bool:
+        return self.workers is not None and self.workers.kill(name)
 
     def __enter__(self) -> "EmbeddedAWS":
         self.start()

@@ -130,8 +130,8 @@ def test_an_event_that_comes_again_or_late_changes_nothing(
     service.upload(KEY, photograph("obama.jpg"))
     before = service.items()
     for function in ("index_photograph", "unindex_photograph"):
-        deliver(project, function, KEY)
-        deliver(project, function, KEY)
+        deliver(service, project, function, KEY)
+        deliver(service, project, function, KEY)
 
     assert service.items() == before
     service.assert_consistent()
@@ -140,10 +140,10 @@ def test_an_event_that_comes_again_or_late_changes_nothing(
 def test_a_removal_that_is_announced_before_the_upload_does_no_harm(
     service: Service, project: Project
 ) -> None:
-    deliver(project, "unindex_photograph", KEY)
+    deliver(service, project, "unindex_photograph", KEY)
     service.upload(KEY, photograph("obama.jpg"))
     service.remove(KEY)
-    deliver(project, "index_photograph", KEY)
+    deliver(service, project, "index_photograph", KEY)
 
     assert service.items() == {}
     assert service.faces() == []
@@ -228,10 +228,10 @@ def test_events_are_what_s3_sends(service: Service) -> None:
     assert sequencers == sorted(set(sequencers))
 
 
-def deliver(project: Project, function: str, key: str) -> None:
+def deliver(service: Service, project: Project, function: str, key: str) -> None:
     """Bring an event for a key, as S3 may do at any time."""
-    handler = project.handlers()[f"facial-recognition-dev-{function}"]
-    handler({"Records": [{"s3": {"bucket": {"name": BUCKET}, "object": {"key": key}}}]})
+    event = {"Records": [{"s3": {"bucket": {"name": BUCKET}, "object": {"key": key}}}]}
+    service.aws.functions.call(project.function_name(function), event)
 
 
 def aws_cli(service: Service, *arguments: str) -> None:

@@ -1,8 +1,9 @@
 import threading
+from random import Random
 
 import pytest
 
-from localaws.functions import Event, Functions
+from localaws.functions import Disorder, Event, Functions
 
 
 def test_a_function_that_fails_is_tried_three_times_and_then_kept() -> None:
@@ -12,14 +13,19 @@ def test_a_function_that_fails_is_tried_three_times_and_then_kept() -> None:
         calls.append(event)
         raise RuntimeError("no")
 
-    functions = Functions(retry_delays=(0.01, 0.02))
+    functions, records = Functions(retry_delays=(0.01, 0.02)), []
+    functions.on_failure = records.append
     functions.add({"f": fail})
-    functions.invoke("f", {"n": 1})
+    functions.notify("f", {"n": 1})
     functions.drain()
     functions.stop()
 
     assert calls == [{"n": 1}] * 3
-    assert functions.failed == [("f", {"n": 1})]
+    (record,) = records
+    assert record["requestPayload"] == {"n": 1}
+    assert record["requestContext"]["approximateInvokeCount"] == 3
+    assert record["requestContext"]["functionArn"].endswith(":function:f:$LATEST")
+    assert record["responsePayload"] == {"errorMessage": "no", "errorType": "RuntimeError"}
 
 
 def test_a_function_that_succeeds_at_last_has_not_failed() -> None:
@@ -30,14 +36,15 @@ def test_a_function_that_succeeds_at_last_has_not_failed() -> None:
         if len(calls) == 1:
             raise RuntimeError("once")
 
-    functions = Functions(retry_delays=(0.01, 0.01))
+    functions, records = Functions(retry_delays=(0.01, 0.01)), []
+    functions.on_failure = records.append
     functions.add({"f": fail_once})
-    functions.invoke("f", {})
+    functions.notify("f", {})
     functions.drain()
     functions.stop()
 
     assert len(calls) == 2
-    assert not functions.failed
+    assert not records
 
 
 def test_a_waiting_retry_does_not_hold_up_the_others() -> None:
@@ -48,8 +55,8 @@ def test_a_waiting_retry_does_not_hold_up_the_others() -> None:
 
     functions = Functions(workers=1, retry_delays=(60.0,))
     functions.add({"fail": fail, "work": lambda event: done.set()})
-    functions.invoke("fail", {})
-    functions.invoke("work", {})
+    functions.notify("fail", {})
+    functions.notify("work", {})
 
     assert done.wait(10)
     with pytest.raises(TimeoutError, match="1 invocations"):
@@ -59,8 +66,21 @@ def test_a_waiting_retry_does_not_hold_up_the_others() -> None:
 
 def test_an_event_for_no_function_is_dropped() -> None:
     functions = Functions()
-    functions.invoke("nobody", {})
+    functions.notify("nobody", {})
     functions.drain()
     functions.stop()
 
-    assert not functions.failed
+
+def test_events_may_come_twice_late_and_out_of_order() -> None:
+    seen: list[int] = []
+    functions = Functions()
+    functions.disorder = Disorder(duplicates=0.5, most_delay=0.05, random=Random(1))
+    functions.add({"f": lambda event: seen.append(event["n"])})
+    for n in range(20):
+        functions.notify("f", {"n": n})
+    functions.drain()
+    functions.stop()
+
+    assert set(seen) == set(range(20))
+    assert len(seen) > 20
+    assert seen != sorted(seen)

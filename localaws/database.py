@@ -1,0 +1,260 @@
+"""What is kept on disk: a folder that one process uses at a time, and SQLite files in it.
+
+SQLite is the journal. Its write-ahead log is append-only, every frame of it has a checksum, a torn
+end is recognised and dropped, and what is in the log moves into the main file as it grows; so none
+of this is written again here. What SQLite lacks is added: many threads share one fsync, and damage
+in the middle of the log is an error, where SQLite would drop all that follows.
+"""
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+import struct
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar
+
+T = TypeVar("T")
+Change = Callable[[sqlite3.Connection], T]
+"""Changes the database within a transaction that others may share; an exception undoes it."""
+
+Row = tuple[Any, ...]
+
+_SCHEMA_OF_ALL: Final = "CREATE TABLE written_by (name TEXT NOT NULL)"
+# https://www.sqlite.org/fileformat2.html#the_write_ahead_log
+_LOG_HEADER: Final = struct.Struct(">8I")
+_FRAME_HEADER: Final = struct.Struct(">6I")
+
+
+class DataUnusable(RuntimeError):
+    """The data on disk cannot be used, for a reason that a person has to know."""
+
+
+class DataFolder:
+    """A folder for data, readable by its owner only; no other process can use it meanwhile."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Make the folder if there is none, and take it.
+
+        Raises:
+            DataUnusable: another process uses it, or it cannot be made.
+        """
+        self.path = Path(path)
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.chmod(0o700)
+            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise DataUnusable(f"cannot keep data in {self.path}: {error.strerror}") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock)
+            raise DataUnusable(f"the data in {self.path} is in use by another process") from error
+
+    def close(self) -> None:
+        """Let others use the folder."""
+        os.close(self._lock)
+
+
+class Database:
+    """Tables in a file, or, without one, for as long as the process lives.
+
+    Safe to share between threads. The file is written with one fsync for all the threads that wait
+    for it, and ``write`` returns when that is done.
+    """
+
+    def __init__(self, path: Path | None, schema: str, written_by: str) -> None:
+        """Open the file, and make it if there is none.
+
+        Args:
+            path: the file; None for a temporary one, of which SQLite keeps little in memory.
+            schema: the statements that make its tables.
+            written_by: what else can read the data; a file with another text is refused.
+
+        Raises:
+            DataUnusable: the file is damaged, or was written by something else.
+        """
+        self.path = path
+        self._waiting: deque[_Write[Any]] = deque()
+        self._turn = threading.Lock()
+        self._reading = threading.RLock()
+        self._broken: Exception | None = None
+        try:
+            self._writer, self._reader = _connect(path)
+            if path is not None:
+                _check_log(path, self._writer)
+            self._make_tables(schema, written_by)
+        except sqlite3.DatabaseError as error:
+            raise damaged(path, str(error)) from error
+
+    def _make_tables(self, schema: str, written_by: str) -> None:
+        tables = self.read("SELECT name FROM sqlite_master")
+        if not tables:
+            script = f"{_SCHEMA_OF_ALL}; {schema}"
+            self._writer.executescript(f"BEGIN; {script}; COMMIT")
+            self._writer.execute("INSERT INTO written_by VALUES (?)", (written_by,))
+        elif (found := self.read("SELECT name FROM written_by")) != [(written_by,)]:
+            by = found[0][0] if found else "an unknown program"
+            raise DataUnusable(f"{self.path} was written by {by}; this is {written_by}")
+
+    def read(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Return the rows of a query, as of the last ``write`` that has returned, or later."""
+        with self._reading:
+            return self._reader.execute(statement, parameters).fetchall()
+
+    def scan(self, statement: str) -> Iterator[Row]:
+        """Yield the rows of a query one by one; nobody else can read meanwhile."""
+        with self._reading:
+            try:
+                yield from self._reader.execute(statement)
+            except sqlite3.DatabaseError as error:
+                raise damaged(self.path, str(error)) from error
+
+    def check(self, *tables: str) -> None:
+        """Look at the structure of tables.
+
+        Raises:
+            DataUnusable: it is damaged.
+        """
+        for table in tables:
+            (found,) = next(self.scan(f"PRAGMA quick_check({table})"))
+            if found != "ok":
+                raise damaged(self.path, found)
+
+    def write(self, change: Change[T]) -> T:
+        """Make a change, and return what it returns once it is on disk.
+
+        Changes are made one after the other, in the order in which they came.
+
+        Raises:
+            Exception: what the change raised; nothing is changed then.
+        """
+        mine: _Write[T] = _Write(change)
+        self._waiting.append(mine)
+        with self._turn:
+            # Whoever was first has made the changes of all who came while it waited for the disk.
+            if not mine.done:
+                self._make_changes()
+        return mine.outcome()
+
+    def _make_changes(self) -> None:
+        writes = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        shared = self._reading if self._reader is self._writer else contextlib.nullcontext()
+        try:
+            if self._broken is not None:
+                raise self._broken
+            with shared:
+                self._writer.execute("BEGIN IMMEDIATE")
+                for write in writes:
+                    write.run(self._writer)
+                self._writer.execute("COMMIT")
+        except Exception as error:  # the disk is full, say: memory and file may differ from now on
+            self._broken = error
+            with contextlib.suppress(sqlite3.Error):
+                self._writer.execute("ROLLBACK")
+            for write in writes:
+                write.error = error
+        for write in writes:
+            write.done = True
+
+    def close(self) -> None:
+        """Wait for what is being written, and close the file."""
+        with self._turn, self._reading:
+            self._reader.close()
+            self._writer.close()
+
+
+class _Write(Generic[T]):
+    """A change that waits to be made, and then what came of it."""
+
+    def __init__(self, change: Change[T]) -> None:
+        self.done = False
+        self.error: Exception | None = None
+        self._change = change
+        self._results: list[T] = []
+
+    def run(self, connection: sqlite3.Connection) -> None:
+        """Make the change; what it raises is kept, and what it did then is undone."""
+        connection.execute("SAVEPOINT change")
+        try:
+            self._results.append(self._change(connection))
+        except Exception as error:
+            self.error = error
+            connection.execute("ROLLBACK TO change")
+        connection.execute("RELEASE change")
+
+    def outcome(self) -> T:
+        if self.error is not None:
+            raise self.error
+        return self._results[0]
+
+
+def damaged(path: Path | None, reason: str) -> DataUnusable:
+    """Return the error for a file that does not hold what was written to it."""
+    return DataUnusable(f"{path} is damaged ({reason})")
+
+
+def _connect(path: Path | None) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    """Return a connection to write and one to read, which are the same without a file."""
+    if path is None:
+        connection = _open("")
+        connection.execute("PRAGMA journal_mode = MEMORY")
+        connection.execute("PRAGMA synchronous = OFF")
+        return connection, connection
+    # The log and the index beside it get the permissions of the file.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    writer = _open(str(path))
+    writer.execute("PRAGMA journal_mode = WAL")
+    writer.execute("PRAGMA synchronous = FULL")
+    return writer, _open(str(path))
+
+
+def _open(name: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(name, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def _check_log(path: Path, connection: sqlite3.Connection) -> None:
+    """Compare what SQLite has recovered of the write-ahead log with what is in it.
+
+    A process that was killed leaves at most the frames of its last transaction after those that
+    were recovered. When a whole transaction lies there, and another one was begun after it, the
+    log is damaged before: the first of them had been acknowledged.
+
+    Raises:
+        DataUnusable: the log is damaged.
+    """
+    log = Path(f"{path}-wal")
+    content = log.read_bytes() if log.exists() else b""
+    (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+    _, recovered, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    if len(content) < _LOG_HEADER.size:
+        return
+    header = _LOG_HEADER.unpack_from(content)
+    if _checksum(header[:6], header[0] & 1) != header[6:]:
+        raise damaged(log, "its header")
+    size = _FRAME_HEADER.size + page_size
+    ended = False
+    for start in range(_LOG_HEADER.size + recovered * size, len(content) - size + 1, size):
+        _, commit, *salts = _FRAME_HEADER.unpack_from(content, start)[:4]
+        if tuple(salts) != header[4:6]:  # left over from before the log was begun anew
+            continue
+        if ended:
+            raise damaged(log, f"frame {recovered + 1}")
+        ended = commit != 0
+
+
+def _checksum(words: Sequence[int], big_endian: int) -> tuple[int, int]:
+    """Return SQLite's checksum of words, which it reads in the order of bytes of the writer."""
+    if not big_endian:
+        words = struct.unpack(f"<{len(words)}I", struct.pack(f">{len(words)}I", *words))
+    first = second = 0
+    for even, odd in zip(words[::2], words[1::2], strict=True):
+        first = (first + even + second) & 0xFFFFFFFF
+        second = (second + odd + first) & 0xFFFFFFFF
+    return first, second
