@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CONFIG = Config(
-    # API Gateway gives up after 29 seconds: a call that hangs must leave time for another try.
-    connect_timeout=2,
-    read_timeout=10,
+    # API Gateway gives up after 29 seconds: three tries of a call that hangs fit into that.
+    connect_timeout=1,
+    read_timeout=5,
     retries={"mode": "standard", "total_max_attempts": 3},
 )
 _making = threading.RLock()  # a boto3 session may not make two clients at once

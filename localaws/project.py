@@ -32,6 +32,7 @@ class Project:
         factory = CLIFactory(directory, environ=_SetOnlyMissing())
         self.config: Config = factory.create_config_obj(chalice_stage_name=stage)
         self.app: Chalice = self.config.chalice_app
+        self.session = boto3.Session()
         self._s3 = [s for s in self.app.event_sources if isinstance(s, S3EventConfig)]
 
     def functions(self, workers: Workers) -> dict[str, Handler]:
@@ -39,9 +40,9 @@ class Project:
         names = [APP, *(source.name for source in self._s3)]
         return {self.function_name(name): self._function(name, workers) for name in names}
 
-    def notify(self, session: boto3.Session) -> None:
+    def notify(self) -> None:
         """Tell the buckets to send their events to the handlers, as a deploy would."""
-        s3 = session.client("s3")
+        s3 = self.session.client("s3")
         by_bucket: dict[str, list[Any]] = {}
         for source in self._s3:
             rule = {"Name": "prefix", "Value": source.prefix or ""}
@@ -83,9 +84,8 @@ def install(aws: EmbeddedAWS, directory: str, stage: str = "dev") -> Project:
 
 def set_up(project: Project) -> None:
     """Make the project's resources and notifications; may be called again and again."""
-    session = boto3.Session()
-    resources.ensure(session, Settings.from_environment(os.environ))
-    project.notify(session)
+    resources.ensure(project.session, Settings.from_environment(os.environ))
+    project.notify()
 
 
 class FailedEvents:

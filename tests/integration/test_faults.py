@@ -1,0 +1,159 @@
+"""Whatever happens at whichever call: the index converges to what is in S3."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import app
+from chalicelib import indexing
+from localaws.faults import Fault
+from tests.photographs import landscape, photograph, resized
+from tests.service import Service
+
+KEY = "faces/obama/1.jpg"
+OBAMA = resized(photograph("obama.jpg"), 400)
+BIDEN = resized(photograph("biden.jpg"), 400)
+NOBODY = resized(landscape(), 400)
+
+LOOK = ["HeadObject", "GetItem"]
+"""What converge asks when it looks at the truth; of an indexed photograph, ListFaces too."""
+
+SCENARIOS: dict[str, tuple[bytes | None, bytes | None, list[str]]] = {
+    # before, after, and the calls that handling the event makes
+    "new": (
+        None,
+        OBAMA,
+        [*LOOK, "UpdateItem", "IndexFaces", "TransactWriteItems", *LOOK, "ListFaces"],
+    ),
+    "replaced": (
+        BIDEN,
+        OBAMA,
+        [
+            *LOOK,
+            "UpdateItem",
+            "IndexFaces",
+            "TransactWriteItems",
+            "DeleteFaces",
+            "TransactWriteItems",
+            *LOOK,
+            "ListFaces",
+        ],
+    ),
+    "spoilt": (
+        OBAMA,
+        NOBODY,
+        [
+            *LOOK,
+            "UpdateItem",
+            "IndexFaces",
+            "TransactWriteItems",
+            "DeleteFaces",
+            "TransactWriteItems",
+            *LOOK,
+        ],
+    ),
+    "removed": (OBAMA, None, [*LOOK, "DeleteFaces", "TransactWriteItems", *LOOK]),
+}
+CASES = [(name, n) for name, (_, _, calls) in SCENARIOS.items() for n in range(1, len(calls) + 1)]
+
+
+def arrange(service: Service, name: str) -> Callable[[], None]:
+    """Bring the service to the state before; return what makes the change."""
+    before, after, _ = SCENARIOS[name]
+    if before is not None:
+        service.upload(KEY, before)
+    service.aws.faults.clear()
+    return lambda: service.remove(KEY) if after is None else service.upload(KEY, after)
+
+
+def assert_converged(service: Service, name: str) -> None:
+    """Check that records and collection say what S3 says."""
+    after = SCENARIOS[name][1]
+    service.aws.faults.clear()
+    service.assert_consistent()
+    assert service.whose(OBAMA) == ("obama" if after is OBAMA else None)
+    assert service.whose(BIDEN) is None
+    assert len(service.faces()) == (after is OBAMA)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_calls_are_those_that_are_tried_below(service: Service, name: str) -> None:
+    change = arrange(service, name)
+    change()
+
+    calls = [call for caller, call in service.aws.faults.calls if caller.startswith("worker")]
+    assert calls == SCENARIOS[name][2]
+    assert_converged(service, name)
+
+
+@pytest.mark.parametrize(("name", "call"), CASES)
+@pytest.mark.parametrize("kind", ["error before", "error after", "crash after"])
+def test_one_call_goes_wrong(service: Service, name: str, call: int, kind: str) -> None:
+    change = arrange(service, name)
+    # Not an error that botocore itself would repeat.
+    fault = Fault("*", kind, call=call, caller="worker", code="Unexpected", status=400)
+    service.aws.faults.script(fault)
+    change()
+
+    assert service.aws.faults.met[kind] == 1
+    assert_converged(service, name)
+
+
+def test_a_call_that_hangs_is_given_up_and_made_again(service: Service) -> None:
+    service.aws.faults.script(Fault("IndexFaces", "hang", caller="worker"))
+    service.upload(KEY, OBAMA)
+
+    assert service.aws.faults.met["hang"] == 1
+    assert_converged(service, "new")
+
+
+def test_throttling_is_waited_out(service: Service) -> None:
+    service.aws.faults.script(
+        Fault("IndexFaces", "throttle", caller="worker", rate=2),
+        Fault("*", "throttle", caller="worker", every=10, times=0),
+    )
+    keys = [f"faces/obama/{n}.jpg" for n in range(8)]
+    for key in keys:
+        service.s3.put_object(Bucket=app.settings.faces_bucket, Key=key, Body=OBAMA)
+    service.settle()
+
+    assert service.aws.faults.met["throttle"] > 0
+    service.aws.faults.clear()
+    assert len(service.faces()) == len(keys)
+    service.assert_consistent()
+
+
+def test_events_come_twice_late_and_in_any_order(service: Service) -> None:
+    service.aws.functions.disorder.duplicates = 0.5
+    service.aws.functions.disorder.most_delay = 0.2
+    for image in (OBAMA, BIDEN, NOBODY, OBAMA):
+        service.s3.put_object(Bucket=app.settings.faces_bucket, Key=KEY, Body=image)
+    for n in range(4):
+        key = f"faces/biden/{n}.jpg"
+        service.s3.put_object(Bucket=app.settings.faces_bucket, Key=key, Body=BIDEN)
+        if n % 2:
+            service.s3.delete_object(Bucket=app.settings.faces_bucket, Key=key)
+    service.settle()
+
+    assert len(service.faces()) == 3
+    assert service.whose(OBAMA) == "obama"
+    assert service.whose(BIDEN) == "biden"
+    service.assert_consistent()
+
+
+def test_two_hundred_at_once_end_with_one_face(service: Service) -> None:
+    service.s3.put_bucket_notification_configuration(
+        Bucket=app.settings.faces_bucket, NotificationConfiguration={}
+    )
+    service.upload(KEY, resized(photograph("obama.jpg"), 200))
+
+    def converge(_: int) -> str:
+        return indexing.converge(KEY, app.photographs, app.records, app.faces).change
+
+    with ThreadPoolExecutor(200) as threads:
+        changes = set(threads.map(converge, range(200)))
+
+    assert changes <= {"indexed", "unchanged"}
+    assert len(service.faces()) == 1
+    service.assert_consistent()
