@@ -1,0 +1,145 @@
+"""Anything may happen in any order, and go wrong anywhere: once it is quiet, all agrees.
+
+Hypothesis makes up histories of uploads, removals, registrations, late and repeated events,
+rebuilds of the index and verifies, with a fault or a crash at some call to AWS, and shrinks one
+that leaves bucket, records and collection in disagreement. ``make soak`` runs thousands.
+"""
+
+import base64
+import json
+import os
+from typing import Any
+
+from chalice.local import LambdaEventConverter, RouteMatcher
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+
+from localaws.faults import Fault
+from localaws.functions import Disorder
+from localaws.project import Project, set_up
+from localaws.workers import APP, FunctionError
+from tests.photographs import landscape, photograph, resized
+from tests.service import BUCKET, Service
+
+RUNS = int(os.environ.get("CONVERGENCE_RUNS", "100"))
+
+IMAGES = {
+    "obama": resized(photograph("obama.jpg"), 250),
+    "obama again": resized(photograph("obama2.jpg"), 250),
+    "biden": resized(photograph("biden.jpg"), 250),
+    "nobody": resized(landscape(), 250),
+    "text": b"This is a text file.",
+}
+"""Photographs by what they show; the first word is who."""
+FACES = ("obama", "biden")
+
+people = st.sampled_from(["ann", "bob", "cem"])
+images = st.sampled_from(sorted(IMAGES))
+keys = st.builds("faces/{}/{}".format, people, st.sampled_from(["1.jpg", "a b+ü.jpg"]))
+kinds = st.sampled_from(["error before", "error after", "crash before", "crash after", "throttle"])
+
+
+class Histories(RuleBasedStateMachine):
+    """What clients, operators and AWS may do, and what has to hold after it."""
+
+    service: Service
+    project: Project
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.routes = RouteMatcher(list(self.project.app.routes))
+        self.service.aws.reset()
+        set_up(self.project)
+
+    @initialize(
+        duplicates=st.sampled_from([0.0, 0.5]),
+        most_delay=st.sampled_from([0.0, 0.05]),
+        random=st.randoms(use_true_random=False),
+    )
+    def begin(self, duplicates: float, most_delay: float, random: Any) -> None:
+        self.service.aws.functions.disorder = Disorder(duplicates, most_delay, random)
+
+    @rule(key=keys, image=images)
+    def upload(self, key: str, image: str) -> None:
+        self.service.s3.put_object(Bucket=BUCKET, Key=key, Body=IMAGES[image])
+
+    @rule(key=keys)
+    def remove(self, key: str) -> None:
+        self.service.s3.delete_object(Bucket=BUCKET, Key=key)
+
+    @rule(person=people, image=images)
+    def register(self, person: str, image: str) -> None:
+        encoded = base64.b64encode(IMAGES[image]).decode()
+        self.call("/register", {"name": person, "personId": person, "image": encoded})
+
+    @rule(selection=st.one_of(st.just({}), keys.map(lambda key: {"imageKey": key})))
+    def create_index(self, selection: dict[str, str]) -> None:
+        self.call("/create-index", selection)
+
+    @rule(key=keys, handler=st.sampled_from(["index_photograph", "unindex_photograph"]))
+    def bring_an_old_event(self, key: str, handler: str) -> None:
+        event = {"Records": [{"s3": {"bucket": {"name": BUCKET}, "object": {"key": key}}}]}
+        self.service.aws.functions.notify(self.project.function_name(handler), event)
+
+    @rule(call=st.integers(1, 12), kind=kinds, status=st.sampled_from([400, 500]))
+    def go_wrong(self, call: int, kind: Any, status: int) -> None:
+        fault = Fault("*", kind, call=call, caller="worker", code="Unexpected", status=status)
+        self.service.aws.faults.script(fault)
+
+    @rule()
+    def wait(self) -> None:
+        self.service.settle()
+
+    @rule(face=st.sampled_from(FACES))
+    def verify(self, face: str) -> None:
+        """A face names somebody only by a record that is there at that time."""
+        before = self.service.items()
+        answer = self.service.verify(IMAGES[face])
+        known = before | self.service.items()
+        assert answer.status_code == 200, answer.text
+        for match in answer.json()["matches"]:
+            assert known[match["faceId"]]["personId"] == match["personId"]
+
+    def call(self, path: str, body: dict[str, Any]) -> None:
+        """Call the API's function, which may crash: the caller is told so, and no more."""
+        event = LambdaEventConverter(self.routes).create_lambda_event(
+            "POST", path, {"content-type": "application/json"}, json.dumps(body)
+        )
+        try:
+            answer: Any = self.service.aws.functions.call(self.project.function_name(APP), event)
+        except FunctionError:
+            return
+        assert answer["statusCode"] != 500, answer["body"]
+
+    def teardown(self) -> None:
+        """Let it go quiet; then everything agrees."""
+        self.service.settle()
+        self.service.aws.faults.clear()
+        self.service.assert_consistent()
+        for key in self.service.objects():
+            record = self.service.photograph(key)
+            assert record is not None
+            stored = self.service.s3.get_object(Bucket=BUCKET, Key=key)
+            assert record["etag"] == stored["ETag"].strip('"')
+            content = stored["Body"].read()
+            shows = next(name for name, image in IMAGES.items() if image == content)
+            assert (record["status"] == "indexed") == (shows.split()[0] in FACES), key
+        report = self.service.post("create-index", {}).json()
+        assert (report["indexed"], report["removed"]) == ([], 0)
+
+
+def test_every_history_ends_in_agreement(service: Service, project: Project) -> None:
+    Histories.service, Histories.project = service, project
+    run_state_machine_as_test(
+        Histories,
+        settings=settings(
+            max_examples=RUNS,
+            stateful_step_count=12,
+            deadline=None,
+            derandomize="CONVERGENCE_RUNS" not in os.environ,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+        ),
+    )
