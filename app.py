@@ -5,10 +5,12 @@ from collections.abc import Callable
 from functools import wraps
 from http import HTTPStatus
 from time import perf_counter
+from typing import Any
 
 from chalice.app import Chalice, CORSConfig, Request, Response, S3Event
 
 from chalicelib import clients, indexing, registration, telemetry, verification
+from chalicelib.convergence import Converger
 from chalicelib.errors import as_problem
 from chalicelib.faces import Faces
 from chalicelib.messages import (
@@ -26,6 +28,7 @@ settings = Settings.from_environment(os.environ)
 photographs = Photographs(clients.s3, settings.faces_bucket)
 records = Records(clients.dynamodb, settings.faces_table)
 faces = Faces(clients.rekognition, settings.faces_collection)
+converger = Converger(photographs, records, faces, settings.attempt_seconds)
 
 ANY = ["*/*"]  # what a body is, is told from the body; Chalice would refuse it in its own words
 CORS = CORSConfig(allow_origin=settings.cors_origin, expose_headers=["Retry-After"])
@@ -68,9 +71,9 @@ def register(request: Request) -> Response:
 @answers
 def create_index(request: Request) -> Response:
     """Bring the index in line with the photographs in S3."""
-    return reply(
-        indexing.create_index(read(request, CreateIndexRequest), photographs, records, faces)
-    )
+    asked = read(request, CreateIndexRequest)
+    attempt = telemetry.request_id(request)
+    return reply(indexing.create_index(asked, converger, attempt, settings.index_rate))
 
 
 @app.route("/verify", methods=["POST"], content_types=ANY, cors=CORS)
@@ -96,5 +99,7 @@ def converge(event: S3Event) -> None:
     """Handle an event from S3; an exception makes Lambda bring it again."""
     if event.key.endswith("/"):  # a folder that the S3 console made
         return
-    outcome = indexing.converge(event.key, photographs, records, faces)
+    context: Any = event.context
+    # Lambda brings an event again under the same request id.
+    outcome = converger.converge(event.key, context.aws_request_id)
     telemetry.photograph(outcome.change, outcome.code)

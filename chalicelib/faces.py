@@ -171,12 +171,20 @@ class Faces:
             chunk = face_ids[start : start + MAX_DELETED_AT_ONCE]
             self._client().delete_faces(CollectionId=self.collection_id, FaceIds=chunk)
 
-    def holds(self, face_ids: list[str]) -> bool:
-        """Say whether all these faces are in the collection."""
+    def present(self, face_ids: list[str]) -> set[str]:
+        """Return those of some faces that are in the collection."""
         if not face_ids:
-            return True
+            return set()
         answer = self._client().list_faces(CollectionId=self.collection_id, FaceIds=face_ids)
-        return {face["FaceId"] for face in answer["Faces"]} >= set(face_ids)
+        return {face["FaceId"] for face in answer["Faces"]}
+
+    def page(self, token: str | None, limit: int) -> tuple[list[str], str | None]:
+        """List faces, from the token of the page before on; None begins and ends."""
+        request: Any = {} if token is None else {"NextToken": token}
+        answer = self._client().list_faces(
+            CollectionId=self.collection_id, MaxResults=limit, **request
+        )
+        return [face["FaceId"] for face in answer["Faces"]], answer.get("NextToken")
 
     def of_photograph(self, image_key: str, person_id: str) -> Iterator[str]:
         """Walk the whole collection for the faces that were indexed from a photograph."""

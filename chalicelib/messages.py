@@ -55,6 +55,8 @@ class CreateIndexRequest(Struct, kw_only=True, rename="camel", forbid_unknown_fi
     image_key: ImageKey | None = None
     person_id: PersonId | None = None
     next_token: str | None = None
+    repair: bool = False
+    """Whether to look at every face and every record too."""
 
     def __post_init__(self) -> None:
         """Refuse two selections at once."""
@@ -142,6 +144,15 @@ class FailedPhotograph(Struct, frozen=True, rename="camel"):
     detail: str
 
 
+class Repaired(Struct, rename="camel"):
+    """What a repair removed because nothing accounted for it."""
+
+    faces: int = 0
+    """From the collection: those without a record."""
+    records: int = 0
+    """Of faces, from the table: those that no photograph's record lists."""
+
+
 class IndexReport(Struct, kw_only=True, rename="camel"):
     """The answer of ``POST /create-index``."""
 
@@ -151,6 +162,7 @@ class IndexReport(Struct, kw_only=True, rename="camel"):
     removed: int = 0
     failed: list[FailedPhotograph] = []
     next_token: str | None = None
+    repaired: Repaired | msgspec.UnsetType = msgspec.UNSET
 
 
 class Person(Struct, frozen=True, rename="camel"):

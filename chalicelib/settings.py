@@ -38,6 +38,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     min_face_sharpness: Percentage = 10.0
     """Most blurred face that may be registered, on Rekognition's scale."""
 
+    index_rate: Annotated[float, Meta(gt=0)] = 10.0
+    """Photographs per second that ``/create-index`` converges at most; each is one IndexFaces, of
+    which Rekognition allows 5 to 50 a second, depending on the region."""
+    attempt_seconds: Annotated[float, Meta(gt=0)] = 60.0
+    """Seconds after which an attempt at indexing cannot be running any more: no less than the
+    timeout of any function."""
+
     upload_expires_in: Annotated[int, Meta(ge=60, le=43200)] = 900
     """Seconds for which a presigned upload may be used."""
     cors_origin: str = "*"

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -173,7 +174,12 @@ class PhotographRecord(Struct, frozen=True, kw_only=True, rename="camel", omit_d
     registered_at: str | None = None
     indexed_at: str | None = None
     attempts: int = 0
-    """How often indexing was begun."""
+    """How often indexing was begun: it tells whether the record has changed since it was read."""
+    running: dict[str, float] = {}
+    """Attempts that have not ended, by their ids, with the time since the epoch in seconds.
+
+    One that was stopped stays here, so that the faces which it may have left are looked for.
+    """
 
     @staticmethod
     def id_of(key: str) -> str:
@@ -235,36 +241,36 @@ class Records:
 
     def page(
         self, person_id: str | None, after: str | None, limit: int
-    ) -> tuple[list[PhotographRecord], str | None]:
-        """Read photographs' records, a person's or everybody's, from the key ``after`` on.
+    ) -> tuple[list[PhotographRecord], list[FaceRecord], str | None]:
+        """Read the records of a person or of everybody, from the item ``after`` on.
 
         Returns:
-            At most ``limit`` records, and the key to go on after; None at the end.
+            At most ``limit`` records, of photographs and of faces, and the item to go on after;
+            None at the end.
         """
-        start = {"faceId": PhotographRecord.id_of(after)} if after else {}
+        request: Any = {"TableName": self._table, "Limit": limit}
+        start = {"faceId": after}
         if person_id is None:
-            request: Any = {
-                "FilterExpression": "begins_with(faceId, :image)",
-                "ExpressionAttributeValues": _plain({":image": "image#"}),
-            }
             read: Any = self._client().scan
         else:
-            request = {
-                "IndexName": PERSON_INDEX,
-                "KeyConditionExpression": "personId = :person AND begins_with(faceId, :image)",
-                "ExpressionAttributeValues": _plain({":person": person_id, ":image": "image#"}),
-            }
             read = self._client().query
-            if start:
-                start["personId"] = person_id
-        if start:
+            request |= {
+                "IndexName": PERSON_INDEX,
+                "KeyConditionExpression": "personId = :person",
+                "ExpressionAttributeValues": _plain({":person": person_id}),
+            }
+            start["personId"] = person_id
+        if after is not None:
             request["ExclusiveStartKey"] = _plain(start)
-        found = read(TableName=self._table, Limit=limit, **request)
+        found = read(**request)
+        photographs, faces = [], []
+        for item in found["Items"]:
+            if item["faceId"]["S"].startswith(PhotographRecord.id_of("")):
+                photographs.append(_record(item, PhotographRecord))
+            else:
+                faces.append(_record(item, FaceRecord))
         last = found.get("LastEvaluatedKey")
-        return (
-            [_record(item, PhotographRecord) for item in found["Items"]],
-            last["faceId"]["S"].removeprefix("image#") if last else None,
-        )
+        return photographs, faces, last["faceId"]["S"] if last else None
 
     def register(self, key: str, person_id: str, name: str) -> None:
         """Record a photograph that has just been stored, unless indexing was faster."""
@@ -283,71 +289,137 @@ class Records:
             )
 
     def begin(
-        self, key: str, etag: str, person_id: str | None, name: str | None
+        self,
+        before: PhotographRecord | None,
+        attempt: str,
+        stored: StoredPhotograph | None,
+        key: str,
     ) -> PhotographRecord:
-        """Record that this content of a photograph is going to be indexed.
+        """Record that what is stored under a key now, or that nothing is, is going to be indexed.
 
         What is remembered of earlier attempts, such as their faces, stays until it is done.
+
+        Args:
+            before: the record as it was when ``stored`` was looked at.
+            attempt: an id of the attempt.
+            stored: what is stored.
+            key: the photograph's.
+
+        Raises:
+            RecordChanged: the record is not ``before`` any more.
         """
-        changes = {
+        running = {**(before.running if before else {}), attempt: time.time()}
+        changes: dict[str, Any] = {
             "status": "registered",
-            "etag": etag,
-            "personId": person_id,
-            "name": name,
+            "etag": stored.etag if stored else None,
+            "running": {id_: Decimal(str(since)) for id_, since in running.items()},
+            "attempts": (before.attempts if before else 0) + 1,
         }
-        found = self._client().update_item(
-            TableName=self._table,
-            Key=_plain({"faceId": PhotographRecord.id_of(key)}),
-            ReturnValues="ALL_NEW",
-            **_update(
-                changes,
-                "attempts = if_not_exists(attempts, :zero) + :one",
-                "registeredAt = if_not_exists(registeredAt, :now)",
-                values={":zero": 0, ":one": 1, ":now": now()},
-            ),
-        )
+        if stored is not None:
+            changes |= {"personId": person_of(key), "name": stored.name or person_of(key)}
+        update = _update(changes, "registeredAt = if_not_exists(registeredAt, :moment)")
+        update["ExpressionAttributeValues"] |= _plain({":moment": now()})
+        if before is None:
+            update["ConditionExpression"] = "attribute_not_exists(faceId)"
+        elif before.attempts == 0:
+            update["ConditionExpression"] = (
+                "attribute_exists(faceId) AND attribute_not_exists(attempts)"
+            )
+        else:
+            update["ConditionExpression"] = "attempts = :seen"
+            update["ExpressionAttributeValues"] |= _plain({":seen": before.attempts})
+        try:
+            found = self._client().update_item(
+                TableName=self._table,
+                Key=_plain({"faceId": PhotographRecord.id_of(key)}),
+                ReturnValues="ALL_NEW",
+                **update,
+            )
+        except self._client().exceptions.ConditionalCheckFailedException as error:
+            raise RecordChanged from error
         return _record(found["Attributes"], PhotographRecord)
 
     def settle(
-        self, record: PhotographRecord, face: FaceRecord | None, outdated: Iterable[str]
+        self,
+        record: PhotographRecord,
+        attempt: str,
+        outdated: Iterable[str],
+        face: FaceRecord | None,
     ) -> None:
-        """Write what came of indexing: the photograph's record, its face, no outdated face.
+        """End an attempt: write the record, its face, no outdated faces; all of it or nothing.
 
-        All of it is written or nothing.
+        Args:
+            record: what to write of the photograph.
+            attempt: whose outcome this is.
+            outdated: faces whose records are deleted.
+            face: the face that was indexed, if any.
 
         Raises:
-            RecordChanged: the photograph is no longer the one that ``begin`` saw.
+            RecordChanged: the photograph is no longer the one that the attempt began with.
         """
-        operations: list[Any] = [
-            {
-                "Put": {
-                    "TableName": self._table,
-                    "Item": _item(record),
-                    "ConditionExpression": "etag = :etag",
-                    "ExpressionAttributeValues": _plain({":etag": record.etag}),
-                }
-            }
-        ]
+        changes = {
+            "status": record.status,
+            "faceIds": record.face_ids,
+            "reason": record.reason,
+            "detail": record.detail,
+            "indexedAt": record.indexed_at,
+        }
+        update = _update(changes, remove=["running.#attempt"])
+        update["ExpressionAttributeNames"] |= {"#attempt": attempt}
+        if record.etag is None:
+            same_content = "attribute_not_exists(etag)"
+        else:
+            same_content = "etag = :etag"
+            update["ExpressionAttributeValues"] |= _plain({":etag": record.etag})
+        update["ConditionExpression"] = f"attribute_exists(running.#attempt) AND {same_content}"
+        key = _plain({"faceId": record.face_id})
+        operations: list[Any] = [{"Update": {"TableName": self._table, "Key": key, **update}}]
         if face is not None:
             operations.append({"Put": {"TableName": self._table, "Item": _item(face)}})
-        operations += self._deletions(outdated)
-        self._transact(operations)
+        self._transact([*operations, *self._deletions(outdated)])
 
-    def forget(self, record: PhotographRecord) -> None:
+    def forget(self, record: PhotographRecord, face_ids: Iterable[str] = ()) -> None:
         """Delete a photograph's record and those of its faces.
 
         Raises:
-            RecordChanged: the photograph has been begun to be indexed again meanwhile.
+            RecordChanged: another attempt has begun since.
         """
         unchanged = {
             "Delete": {
                 "TableName": self._table,
                 "Key": _plain({"faceId": record.face_id}),
-                "ConditionExpression": "attribute_not_exists(attempts) OR attempts = :attempts",
+                "ConditionExpression": "attempts = :attempts",
                 "ExpressionAttributeValues": _plain({":attempts": record.attempts}),
             }
         }
-        self._transact([unchanged, *self._deletions(record.face_ids)])
+        self._transact([unchanged, *self._deletions(face_ids)])
+
+    def release(self, key: str, attempts: Iterable[str]) -> None:
+        """Record that attempts have ended and left nothing behind."""
+        names = {f"#a{number}": attempt for number, attempt in enumerate(attempts)}
+        if names:
+            # Gone with the record, if somebody has deleted that meanwhile.
+            with suppress(self._client().exceptions.ConditionalCheckFailedException):
+                self._client().update_item(
+                    TableName=self._table,
+                    Key=_plain({"faceId": PhotographRecord.id_of(key)}),
+                    UpdateExpression="REMOVE " + ", ".join(f"running.{name}" for name in names),
+                    ConditionExpression="attribute_exists(running)",
+                    ExpressionAttributeNames=names,
+                )
+
+    def drop(self, face: FaceRecord) -> bool:
+        """Delete the record of a face, unless it was written again meanwhile; say whether."""
+        try:
+            self._client().delete_item(
+                TableName=self._table,
+                Key=_plain({"faceId": face.face_id}),
+                ConditionExpression="indexedAt = :seen",
+                ExpressionAttributeValues=_plain({":seen": face.indexed_at}),
+            )
+        except self._client().exceptions.ConditionalCheckFailedException:
+            return False
+        return True
 
     def _deletions(self, face_ids: Iterable[str]) -> list[Any]:
         return [
@@ -398,16 +470,16 @@ def _record(item: Mapping[str, Any], kind: type[R]) -> R:
     return msgspec.json.decode(_encoder.encode(values), type=kind)
 
 
-def _update(changes: Mapping[str, Any], *more: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def _update(changes: Mapping[str, Any], *more: str, remove: Iterable[str] = ()) -> dict[str, Any]:
     """Write an update expression: set what is given, remove what is None."""
     sets = [f"#{name} = :{name}" for name, value in changes.items() if value is not None]
     removes = [f"#{name}" for name, value in changes.items() if value is None]
     given = {f":{name}": value for name, value in changes.items() if value is not None}
     expression = "SET " + ", ".join([*sets, *more])
-    if removes:
+    if removes := [*removes, *remove]:
         expression += " REMOVE " + ", ".join(removes)
     return {
         "UpdateExpression": expression,
         "ExpressionAttributeNames": {f"#{name}": name for name in changes},
-        "ExpressionAttributeValues": _plain({**given, **values}),
+        "ExpressionAttributeValues": _plain(given),
     }

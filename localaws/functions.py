@@ -16,7 +16,8 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 Event = dict[str, Any]
-Handler = Callable[[Event], object]
+Handler = Callable[[Event, str], object]
+"""Takes an event and the request id of the invocation."""
 Destination = Callable[[Event], None]
 """Takes the record of an invocation of which every try failed."""
 
@@ -30,6 +31,8 @@ class _Invocation:
     number: int
     function: str = field(compare=False)
     payload: str = field(compare=False)
+    request_id: str = field(compare=False)
+    """The same for every try."""
     tries: int = field(default=0, compare=False)
 
 
@@ -80,7 +83,7 @@ class Functions:
 
     def call(self, function: str, event: Event) -> object:
         """Run a function now, and return its result or raise its exception."""
-        return self._handlers[function](event)
+        return self._handlers[function](event, str(uuid.uuid4()))
 
     def invoke(self, function: str, event: Event) -> None:
         """Invoke a function once, some time soon."""
@@ -121,7 +124,8 @@ class Functions:
     def _enqueue(self, function: str, event: Event, delay: float) -> None:
         # As text, so that a handler gets a copy of its own each time, and only what JSON has.
         due = time.monotonic() + delay
-        self._put(_Invocation(due, next(self._numbers), function, json.dumps(event)))
+        number, request_id = next(self._numbers), str(uuid.uuid4())
+        self._put(_Invocation(due, number, function, json.dumps(event), request_id))
 
     def _put(self, invocation: _Invocation) -> None:
         with self._changed:
@@ -149,7 +153,8 @@ class Functions:
     def _run(self, invocation: _Invocation) -> None:
         invocation.tries += 1
         try:
-            self._handlers[invocation.function](json.loads(invocation.payload))
+            event = json.loads(invocation.payload)
+            self._handlers[invocation.function](event, invocation.request_id)
         except Exception as error:
             logger.warning("%s failed (try %d): %s", invocation.function, invocation.tries, error)
             if invocation.tries <= len(self.retry_delays):
@@ -168,7 +173,7 @@ def _failure_record(invocation: _Invocation, error: Exception) -> Event:
         "version": "1.0",
         "timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
         "requestContext": {
-            "requestId": str(uuid.uuid4()),
+            "requestId": invocation.request_id,
             "functionArn": f"{function_arn(invocation.function)}:$LATEST",
             "condition": "RetriesExhausted",
             "approximateInvokeCount": invocation.tries,

@@ -69,7 +69,11 @@ class Project:
         config = self.config.scope(self.config.chalice_stage, handler)
         timeout = float(config.lambda_timeout or 60)  # Chalice's own default
         name = self.function_name(handler)
-        return lambda event: workers.run(Call(handler, name, json.dumps(event), timeout))
+
+        def run(event: Event, request_id: str) -> object:
+            return workers.run(Call(handler, name, json.dumps(event), request_id, timeout))
+
+        return run
 
 
 def install(aws: EmbeddedAWS, directory: str, stage: str = "dev") -> Project:

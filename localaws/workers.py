@@ -35,6 +35,7 @@ class Call:
     handler: str
     function: str
     payload: str
+    request_id: str
     timeout: float
     """Seconds."""
 
@@ -161,6 +162,7 @@ def _serve(
             return
         handle = app if call.handler == APP else app.handler_map[call.handler]
         context = LambdaContext(call.function, 128, int(call.timeout * 1000))
+        context.aws_request_id = call.request_id
         try:
             answer = True, json.dumps(handle(json.loads(call.payload), context))
         except Exception as error:

@@ -1,5 +1,6 @@
 """The whole service, on free ports of this machine, for every test that asks for it."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,11 @@ def aws() -> Iterator[EmbeddedAWS]:
 
 @pytest.fixture(scope="session")
 def project(aws: EmbeddedAWS) -> Project:
-    """The application, with its event handlers on the embedded AWS."""
+    """The application, with its event handlers on the embedded AWS.
+
+    Its functions never take long, so what has not ended after a short while was stopped.
+    """
+    os.environ["ATTEMPT_SECONDS"] = "5"
     return install(aws, str(ROOT))
 
 

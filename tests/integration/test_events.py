@@ -190,7 +190,7 @@ def test_the_aws_command_line_uploads_and_removes(service: Service, tmp_path: Pa
 
 def test_events_are_what_s3_sends(service: Service) -> None:
     events: list[dict[str, Any]] = []
-    service.aws.functions.add({"watch": events.append})
+    service.aws.functions.add({"watch": lambda event, _: events.append(event)})
     service.s3.create_bucket(Bucket="watched")
     service.s3.put_bucket_notification_configuration(
         Bucket="watched",

@@ -8,9 +8,11 @@ from localaws.functions import Disorder, Event, Functions
 
 def test_a_function_that_fails_is_tried_three_times_and_then_kept() -> None:
     calls: list[Event] = []
+    ids: set[str] = set()
 
-    def fail(event: Event) -> None:
+    def fail(event: Event, request_id: str) -> None:
         calls.append(event)
+        ids.add(request_id)
         raise RuntimeError("no")
 
     functions, records = Functions(retry_delays=(0.01, 0.02)), []
@@ -23,6 +25,7 @@ def test_a_function_that_fails_is_tried_three_times_and_then_kept() -> None:
     assert calls == [{"n": 1}] * 3
     (record,) = records
     assert record["requestPayload"] == {"n": 1}
+    assert {record["requestContext"]["requestId"]} == ids
     assert record["requestContext"]["approximateInvokeCount"] == 3
     assert record["requestContext"]["functionArn"].endswith(":function:f:$LATEST")
     assert record["responsePayload"] == {"errorMessage": "no", "errorType": "RuntimeError"}
@@ -31,7 +34,7 @@ def test_a_function_that_fails_is_tried_three_times_and_then_kept() -> None:
 def test_a_function_that_succeeds_at_last_has_not_failed() -> None:
     calls: list[Event] = []
 
-    def fail_once(event: Event) -> None:
+    def fail_once(event: Event, request_id: str) -> None:
         calls.append(event)
         if len(calls) == 1:
             raise RuntimeError("once")
@@ -50,11 +53,11 @@ def test_a_function_that_succeeds_at_last_has_not_failed() -> None:
 def test_a_waiting_retry_does_not_hold_up_the_others() -> None:
     done = threading.Event()
 
-    def fail(event: Event) -> None:
+    def fail(event: Event, request_id: str) -> None:
         raise RuntimeError("no")
 
     functions = Functions(workers=1, retry_delays=(60.0,))
-    functions.add({"fail": fail, "work": lambda event: done.set()})
+    functions.add({"fail": fail, "work": lambda *_: done.set()})
     functions.notify("fail", {})
     functions.notify("work", {})
 
@@ -75,7 +78,7 @@ def test_events_may_come_twice_late_and_out_of_order() -> None:
     seen: list[int] = []
     functions = Functions()
     functions.disorder = Disorder(duplicates=0.5, most_delay=0.05, random=Random(1))
-    functions.add({"f": lambda event: seen.append(event["n"])})
+    functions.add({"f": lambda event, _: seen.append(event["n"])})
     for n in range(20):
         functions.notify("f", {"n": n})
     functions.drain()
