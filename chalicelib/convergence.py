@@ -230,7 +230,10 @@ class _Run:
             raise UnsupportedImage("The file is empty.")
         if stored.size > MAX_STORED_BYTES:
             raise ImageTooLarge(f"The file has more than {MAX_STORED_BYTES // 1024**2} MiB.")
-        return self._faces.index(self._photographs.bucket, stored.key, person_id)
+        # The very version looked at: what is stored by now may be something else, and again so
+        # when it is compared with what has been indexed.
+        bucket = self._photographs.bucket
+        return self._faces.index(bucket, stored.key, stored.version_id, person_id)
 
 
 def is_settled(record: PhotographRecord, etag: str) -> bool:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_rekognition.type_defs import (
         BoundingBoxTypeDef,
         FaceDetailTypeDef,
+        S3ObjectTypeDef,
         UnindexedFaceTypeDef,
     )
 
@@ -137,19 +138,25 @@ class Faces:
         box = _bounding_box(found["SearchedFaceBoundingBox"])
         return Search(SearchedFace(box, found["SearchedFaceConfidence"]), similar)
 
-    def index(self, bucket: str, image_key: str, person_id: str) -> IndexedFace:
+    def index(
+        self, bucket: str, image_key: str, version_id: str | None, person_id: str
+    ) -> IndexedFace:
         """Remember the largest face of a photograph in S3.
 
-        Indexing the same photograph again gives the same face back.
+        Indexing the same photograph again gives the same face back. Without a version, Rekognition
+        reads what is stored when it comes to it.
 
         Raises:
             NoFace, PoorQuality: it shows no face that could be recognised later.
             UnsupportedImage, ImageTooLarge, ImageTooSmall: Rekognition cannot read it.
         """
+        stored: S3ObjectTypeDef = {"Bucket": bucket, "Name": image_key}
+        if version_id is not None:
+            stored["Version"] = version_id
         try:
             answer = self._client().index_faces(
                 CollectionId=self.collection_id,
-                Image={"S3Object": {"Bucket": bucket, "Name": image_key}},
+                Image={"S3Object": stored},
                 ExternalImageId=external_image_id(person_id, image_key),
                 MaxFaces=1,
                 QualityFilter="AUTO",

@@ -62,6 +62,8 @@ class StoredPhotograph(Struct, frozen=True):
     size: int
     name: str | None
     """The person's name, where the upload gave one."""
+    version_id: str | None
+    """None in a bucket without versions."""
 
 
 class ListedPhotograph(Struct, frozen=True):
@@ -90,10 +92,11 @@ class Photographs:
         name = unquote(found["Metadata"].get("name", "")).strip()
         valid = 0 < len(name) <= 200 and name.isprintable()
         return StoredPhotograph(
-            key,
-            found["ETag"].strip('"'),
-            found["ContentLength"],
-            name if valid else None,
+            key=key,
+            etag=found["ETag"].strip('"'),
+            size=found["ContentLength"],
+            name=name if valid else None,
+            version_id=found.get("VersionId"),
         )
 
     def put(self, key: str, photograph: Photograph, name: str, *, replace: bool) -> bool:

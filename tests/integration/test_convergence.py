@@ -8,10 +8,11 @@ that leaves bucket, records and collection in disagreement. ``make soak`` runs t
 import base64
 import json
 import os
+from random import Random
 from typing import Any
 
 from chalice.local import LambdaEventConverter, RouteMatcher
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
@@ -55,10 +56,10 @@ class Histories(RuleBasedStateMachine):
     @initialize(
         duplicates=st.sampled_from([0.0, 0.5]),
         most_delay=st.sampled_from([0.0, 0.05]),
-        random=st.randoms(use_true_random=False),
+        seed=st.integers(0, 2**32),
     )
-    def begin(self, duplicates: float, most_delay: float, random: Any) -> None:
-        self.service.aws.functions.disorder = Disorder(duplicates, most_delay, random)
+    def begin(self, duplicates: float, most_delay: float, seed: int) -> None:
+        self.service.aws.functions.disorder = Disorder(duplicates, most_delay, Random(seed))
 
     @rule(key=keys, image=images)
     def upload(self, key: str, image: str) -> None:
@@ -140,6 +141,8 @@ def test_every_history_ends_in_agreement(service: Service, project: Project) -> 
             derandomize="CONVERGENCE_RUNS" not in os.environ,
             database=None,
             suppress_health_check=list(HealthCheck),
+            # What threads do differs each time: a history made smaller may not fail again.
+            phases=[Phase.generate],
             print_blob=True,
         ),
     )
