@@ -4,12 +4,14 @@ PYTHON   ?= python3
 VENV     ?= .venv
 API_PORT ?= 8000
 AWS_PORT ?= 4566
+STAGE    ?= dev
+RUNS     ?= 3000
 
 BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format clean
+.PHONY: help run test soak redrive check format clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -19,6 +21,12 @@ run: $(INSTALLED) ## run the whole service on this machine
 
 test: $(INSTALLED) ## run every test
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+soak: $(INSTALLED) ## try thousands of histories with faults: does all end in agreement?
+	@CONVERGENCE_RUNS=$(RUNS) $(BIN)/python -m pytest tests/integration/test_convergence.py
+
+redrive: $(INSTALLED) ## put the events that failed through again
+	@$(BIN)/python -m infra.redrive --stage $(STAGE)
 
 check: $(INSTALLED) ## lint and check types
 	@$(BIN)/ruff check .

@@ -73,6 +73,10 @@ class Step(Struct, frozen=True):
     """Whether it has to be indexed though its record says that it is."""
 
 
+NOTHING = Outcome("none")
+"""Of a step that converges nothing, but at which a walk may be interrupted."""
+
+
 def create_index(
     request: CreateIndexRequest, converger: Converger, attempt: str, rate: float
 ) -> IndexReport:
@@ -106,11 +110,15 @@ def create_index(
             return as_problem(error)
 
     deadline = time.monotonic() + TIME_BUDGET
+    phase = position.phase
     with Crew(work, rate) as crew:
         for number, step in enumerate(steps):
             if number and time.monotonic() >= deadline:
                 report.next_token = step.position.to_token()
                 break
+            if step.position.phase != phase:  # which judges by what came of the one before
+                phase = step.position.phase
+                crew.finish()
             crew.take(step)
     for step, outcome in sorted(crew.done, key=lambda done: done[0].key):
         _add(report, step.key, outcome)
@@ -140,9 +148,15 @@ class Crew:
         self._places.acquire()
         time.sleep(max(0.0, self._next_start - time.monotonic()))
         self._next_start = max(self._next_start, time.monotonic()) + self._interval
-        self._threads.submit(self._finish, step)
+        self._threads.submit(self._converge, step)
 
-    def _finish(self, step: Step) -> None:
+    def finish(self) -> None:
+        """Wait until nothing is under way."""
+        for _ in range(AT_ONCE):
+            self._places.acquire()
+        self._places.release(AT_ONCE)
+
+    def _converge(self, step: Step) -> None:
         self.done.append((step, self._work(step)))
         self._places.release()
 
@@ -173,9 +187,11 @@ class Walk:
             yield from self._through_photographs(after)
             after = None
         if start.phase != "faces":
+            yield Step("", Position("records", after), NOTHING)
             yield from self._through_records(after)
             after = None
         if self._repair and self._person_id is None:
+            yield Step("", Position("faces", after), NOTHING)
             yield from self._through_faces(after)
 
     def _through_photographs(self, after: str | None) -> Iterator[Step]:
@@ -240,8 +256,7 @@ class Walk:
                 self.repaired.faces += len(stray)
             if after is None:
                 return
-            # Nothing to converge, but a place at which the walk may be interrupted.
-            yield Step("", Position("faces", after), Outcome("none"))
+            yield Step("", Position("faces", after), NOTHING)
 
 
 def _malformed(field: str, detail: str) -> MalformedRequest:

@@ -1,5 +1,6 @@
 """The data resources: bucket, table, collection and queue, made where they are missing."""
 
+import argparse
 import os
 from typing import Any
 
@@ -8,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.settings import Settings
 from chalicelib.storage import PERSON_INDEX
+from infra import stages
 
 FAILED_EVENTS = "facial-recognition-failed-events"
 """Queue of the events that no try could handle."""
@@ -95,5 +97,13 @@ def _unless_it_exists(create: Any, **arguments: Any) -> None:
             raise
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Make the resources of a stage."""
+    parser = argparse.ArgumentParser(prog="python -m infra.resources", description=__doc__)
+    parser.add_argument("--stage", required=True, help="a stage of .chalice/config.json")
+    stages.use(parser.parse_args().stage)
     ensure(boto3.Session(), Settings.from_environment(os.environ))
+
+
+if __name__ == "__main__":
+    main()

@@ -76,6 +76,11 @@ class Workers:
             self._idle.put(worker)
             return result
 
+    def pids(self) -> list[int]:
+        """Return the process ids of the workers."""
+        with self._lock:
+            return [worker.process.pid for worker in self._all.values()]
+
     def kill(self, name: str) -> bool:
         """Kill the worker of this name; say whether there was one."""
         with self._lock:

@@ -7,6 +7,7 @@ import pytest
 
 import app
 from chalicelib.convergence import Unsettled
+from infra import redrive
 from localaws.faults import Fault
 from tests.photographs import landscape, photograph, resized
 from tests.service import Service
@@ -119,6 +120,31 @@ def test_throttling_is_waited_out(service: Service) -> None:
     assert service.aws.faults.met["throttle"] > 0
     service.aws.faults.clear()
     assert len(service.faces()) == len(keys)
+    service.assert_consistent()
+
+
+def test_an_event_that_fails_for_good_is_kept_and_can_be_put_through_again(
+    service: Service, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    denied = Fault("IndexFaces", "error before", times=0, code="AccessDeniedException", status=400)
+    service.aws.faults.script(denied)
+    service.upload("faces/obama/a b.jpg", OBAMA)
+
+    (record,) = service.failed_events()
+    assert record["requestContext"]["condition"] == "RetriesExhausted"
+    assert record["requestContext"]["approximateInvokeCount"] == 3
+    assert service.photograph("faces/obama/a b.jpg")["status"] == "registered"
+
+    monkeypatch.setattr("sys.argv", ["redrive", "--list"])
+    assert redrive.main() == 0
+    assert "faces/obama/a b.jpg" in capsys.readouterr().out
+    service.aws.faults.clear()
+    monkeypatch.setattr("sys.argv", ["redrive"])
+    assert redrive.main() == 0
+    assert "1 events put through again" in capsys.readouterr().out
+    service.settle()
+
+    assert service.whose(OBAMA) == "obama"
     service.assert_consistent()
 
 
