@@ -93,13 +93,11 @@ def engine_alone(some: list[tuple[str, bytes]]) -> float:
 def uploads(aws: EmbeddedAWS, folder: Path, count: int, alone: float) -> None:
     """Upload photographs while Rekognition is throttled; check that all are indexed, once."""
     some = list(itertools.islice(photographs(folder), count))
-    aws.faults.script(
-        *(
-            Fault(operation, "throttle", caller="worker", **limit)
-            for operation in ("IndexFaces", "ListFaces", "DeleteFaces")
-            for limit in ({"rate": ADMITTED}, {"every": THROTTLED, "times": 0})
+    for operation in ("IndexFaces", "ListFaces", "DeleteFaces"):
+        aws.faults.script(
+            Fault(operation, "throttle", caller="worker", rate=ADMITTED),
+            Fault(operation, "throttle", caller="worker", every=THROTTLED, times=0),
         )
-    )
     started = time.perf_counter()
     put(some)
     uploaded = time.perf_counter() - started
@@ -122,7 +120,8 @@ def existing(aws: EmbeddedAWS, project: Project, folder: Path, count: int, alone
         Bucket=Settings().faces_bucket, NotificationConfiguration={}
     )
     put(itertools.islice(photographs(folder), count))
-    token, calls, done = None, [], 0
+    calls: list[float] = []
+    token, done = None, 0
     started = time.perf_counter()
     while not calls or token:
         call_started = time.perf_counter()
@@ -158,8 +157,9 @@ def create_index(aws: EmbeddedAWS, project: Project, body: dict[str, Any]) -> di
     """Call the API's function in a worker, as API Gateway does."""
     routes = RouteMatcher(list(project.app.routes))
     event = LambdaEventConverter(routes).create_lambda_event(
-        "POST", "/create-index", {"content-type": "application/json"}, json.dumps(body)
+        "POST", "/create-index", {"content-type": "application/json"}
     )
+    event["body"] = json.dumps(body)
     answer: Any = aws.functions.call(project.function_name(APP), event)
     report: dict[str, Any] = json.loads(answer["body"])
     return report

@@ -21,6 +21,8 @@ Handler = Callable[[Event, str], object]
 Destination = Callable[[Event], None]
 """Takes the record of an invocation of which every try failed."""
 
+CONCURRENCY = 4
+"""Functions that run at once: more than processors, since they wait for AWS most of the time."""
 RETRY_DELAYS = (1.0, 2.0)
 """Seconds before the second and third try; AWS waits one and two minutes."""
 
@@ -55,7 +57,9 @@ class Disorder:
 class Functions:
     """Runs functions on worker threads, up to three times each until one try succeeds."""
 
-    def __init__(self, workers: int = 2, retry_delays: tuple[float, ...] = RETRY_DELAYS) -> None:
+    def __init__(
+        self, workers: int = CONCURRENCY, retry_delays: tuple[float, ...] = RETRY_DELAYS
+    ) -> None:
         """Start the workers."""
         self.retry_delays = retry_delays
         self.disorder = Disorder()

@@ -12,7 +12,7 @@ from chalice.config import Config
 
 from chalicelib.settings import Settings
 from infra import resources
-from localaws.functions import Event, Handler, function_arn
+from localaws.functions import CONCURRENCY, Event, Handler, function_arn
 from localaws.server import EmbeddedAWS, clear_environment
 from localaws.workers import APP, Call, Workers
 
@@ -79,7 +79,8 @@ class Project:
 def install(aws: EmbeddedAWS, directory: str, stage: str = "dev") -> Project:
     """Load a project, make its resources, and let its handlers run on S3's events."""
     project = Project(directory, stage, aws.environment)
-    aws.workers = Workers(directory, os.environ)
+    # One more than for events, so that an API call has not to wait for all of them.
+    aws.workers = Workers(directory, os.environ, size=CONCURRENCY + 1)
     aws.functions.add(project.functions(aws.workers))
     aws.functions.on_failure = FailedEvents()
     set_up(project)

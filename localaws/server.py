@@ -20,6 +20,7 @@ from moto.s3.models import FakeKey
 from werkzeug.serving import make_server
 
 from localaws.control import Control
+from localaws.dynamodb import OneAtATime
 from localaws.faults import Faults
 from localaws.functions import RETRY_DELAYS, Disorder, Functions
 from localaws.invocations import Invocations
@@ -66,7 +67,7 @@ class EmbeddedAWS:
         self.workers: Workers | None = None
         """The processes in which functions run, if there are any."""
         app: WSGIApplication = DomainDispatcherApplication(create_backend_app)
-        app = S3Events(WireDifferences(app), self.functions.notify)
+        app = S3Events(WireDifferences(OneAtATime(app)), self.functions.notify)
         app = Invocations(PostPolicies(app, secret_of), self.functions)
         self.faults = Faults(_Services(self.rekognition, app), self._kill_worker)
         app = Control(self.faults, self.faults, self.functions)

@@ -43,7 +43,7 @@ class Call:
 class Workers:
     """A pool of processes that have a project's ``app.py`` loaded."""
 
-    def __init__(self, directory: str, environment: Mapping[str, str], size: int = 2) -> None:
+    def __init__(self, directory: str, environment: Mapping[str, str], size: int) -> None:
         """Start the pool; workers are started when they are needed, at most ``size`` at once."""
         self._directory = directory
         self._environment = dict(environment)
