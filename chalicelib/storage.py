@@ -324,13 +324,10 @@ class Records:
         update["ExpressionAttributeValues"] |= _plain({":moment": now()})
         if before is None:
             update["ConditionExpression"] = "attribute_not_exists(faceId)"
-        elif before.attempts == 0:
-            update["ConditionExpression"] = (
-                "attribute_exists(faceId) AND attribute_not_exists(attempts)"
-            )
         else:
-            update["ConditionExpression"] = "attempts = :seen"
-            update["ExpressionAttributeValues"] |= _plain({":seen": before.attempts})
+            unchanged = _unchanged_since(before)
+            update["ConditionExpression"] = unchanged["ConditionExpression"]
+            update["ExpressionAttributeValues"] |= unchanged["ExpressionAttributeValues"]
         try:
             found = self._client().update_item(
                 TableName=self._table,
@@ -387,15 +384,12 @@ class Records:
         Raises:
             RecordChanged: another attempt has begun since.
         """
-        unchanged = {
-            "Delete": {
-                "TableName": self._table,
-                "Key": _plain({"faceId": record.face_id}),
-                "ConditionExpression": "attempts = :attempts",
-                "ExpressionAttributeValues": _plain({":attempts": record.attempts}),
-            }
+        delete = {
+            "TableName": self._table,
+            "Key": _plain({"faceId": record.face_id}),
+            **_unchanged_since(record),
         }
-        self._transact([unchanged, *self._deletions(face_ids)])
+        self._transact([{"Delete": delete}, *self._deletions(face_ids)])
 
     def release(self, key: str, attempts: Iterable[str]) -> None:
         """Record that attempts have ended and left nothing behind."""
@@ -471,6 +465,15 @@ def _item(record: Struct) -> dict[str, Any]:
 def _record(item: Mapping[str, Any], kind: type[R]) -> R:
     values = {name: _deserializer.deserialize(value) for name, value in item.items()}
     return msgspec.json.decode(_encoder.encode(values), type=kind)
+
+
+def _unchanged_since(record: PhotographRecord) -> dict[str, Any]:
+    """Write the condition that no attempt has begun since a record was read."""
+    never = "attribute_exists(faceId) AND attribute_not_exists(attempts)"
+    return {
+        "ConditionExpression": f"attempts = :seen OR (:seen = :zero AND {never})",
+        "ExpressionAttributeValues": _plain({":seen": record.attempts, ":zero": 0}),
+    }
 
 
 def _update(changes: Mapping[str, Any], *more: str, remove: Iterable[str] = ()) -> dict[str, Any]:

@@ -149,6 +149,17 @@ def test_a_removal_that_is_announced_before_the_upload_does_no_harm(
     assert service.faces() == []
 
 
+def test_a_record_made_after_its_photograph_was_removed_goes_too(
+    service: Service, project: Project
+) -> None:
+    service.table.put_item(
+        Item={"faceId": f"image#{KEY}", "personId": "obama", "name": "x", "status": "registered"}
+    )
+    deliver(service, project, "unindex_photograph", KEY)
+
+    assert service.items() == {}
+
+
 def test_a_copy_a_multipart_upload_and_a_bulk_removal_are_seen(service: Service) -> None:
     service.upload("elsewhere/1.jpg", photograph("obama.jpg"))
     service.s3.copy_object(
