@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +19,23 @@ Event = dict[str, Any]
 Handler = Callable[[Event], object]
 Destination = Callable[[Event], None]
 """Takes the record of an invocation of which every try failed."""
+
+
+class KeptEvents(Protocol):
+    """Keeps events until they are handled, in case the process ends before."""
+
+    def add(self, function: str, payload: str) -> int:
+        """Keep an event, and return the number under which it is kept."""
+        ...
+
+    def remove(self, number: int) -> None:
+        """Forget an event that was handled."""
+        ...
+
+    def waiting(self) -> list[tuple[int, str, str]]:
+        """Return numbers, functions and payloads of all that is kept, the oldest first."""
+        ...
+
 
 RETRY_DELAYS = (1.0, 2.0)
 """Seconds before the second and third try; AWS waits one and two minutes."""
@@ -30,6 +47,8 @@ class _Invocation:
     number: int
     function: str = field(compare=False)
     payload: str = field(compare=False)
+    kept: int | None = field(default=None, compare=False)
+    """The number under which the event is kept."""
     tries: int = field(default=0, compare=False)
 
 
@@ -57,6 +76,7 @@ class Functions:
         self.retry_delays = retry_delays
         self.disorder = Disorder()
         self.on_failure: Destination = lambda record: None
+        self.kept_events: KeptEvents | None = None
         self._handlers: dict[str, Handler] = {}
         self._waiting: list[_Invocation] = []
         self._running = 0
@@ -97,6 +117,13 @@ class Functions:
         for delay in self.disorder.delays():
             self._enqueue(function, event, delay)
 
+    def redeliver(self) -> None:
+        """Bring the events that an earlier process has left unhandled."""
+        for number, function, payload in self.kept_events.waiting() if self.kept_events else ():
+            if function in self:
+                now = time.monotonic()
+                self._put(_Invocation(now, next(self._numbers), function, payload, number))
+
     def drain(self, timeout: float = 60.0) -> None:
         """Wait until nothing is running or waiting.
 
@@ -120,8 +147,10 @@ class Functions:
 
     def _enqueue(self, function: str, event: Event, delay: float) -> None:
         # As text, so that a handler gets a copy of its own each time, and only what JSON has.
+        payload = json.dumps(event)
+        kept = self.kept_events.add(function, payload) if self.kept_events else None
         due = time.monotonic() + delay
-        self._put(_Invocation(due, next(self._numbers), function, json.dumps(event)))
+        self._put(_Invocation(due, next(self._numbers), function, payload, kept))
 
     def _put(self, invocation: _Invocation) -> None:
         with self._changed:
@@ -155,8 +184,10 @@ class Functions:
             if invocation.tries <= len(self.retry_delays):
                 invocation.due = time.monotonic() + self.retry_delays[invocation.tries - 1]
                 self._put(invocation)
-            else:
-                self.on_failure(_failure_record(invocation, error))
+                return
+            self.on_failure(_failure_record(invocation, error))
+        if self.kept_events is not None and invocation.kept is not None:
+            self.kept_events.remove(invocation.kept)
 
 
 def _failure_record(invocation: _Invocation, error: Exception) -> Event:
