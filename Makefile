@@ -6,6 +6,7 @@ API_PORT ?= 8000
 AWS_PORT ?= 4566
 STAGE    ?= dev
 RUNS     ?= 3000
+DATA     ?= data
 
 BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -16,8 +17,8 @@ INSTALLED := $(VENV)/.installed
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
-run: $(INSTALLED) ## run the whole service on this machine
-	@$(BIN)/python -m localaws --port $(AWS_PORT) --api-port $(API_PORT)
+run: $(INSTALLED) ## run the whole service on this machine; FRESH=1 forgets who is registered
+	@$(BIN)/python -m localaws --port $(AWS_PORT) --api-port $(API_PORT) --data '$(DATA)' $(if $(filter-out 0,$(FRESH)),--fresh)
 
 test: $(INSTALLED) ## run every test
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -18,6 +18,7 @@ from pathlib import Path
 import boto3
 import requests
 
+from bench.tables import print_table
 from chalicelib.settings import Settings
 from localaws.api import LocalApi
 from localaws.project import install
@@ -70,7 +71,7 @@ def main() -> int:
                     _verify(api.url, paths[0], None, options.threshold, strangers)
 
     header = ["", "people", "photographs", *OUTCOMES, "verify (median)"]
-    _print_table([header, members.row("registered"), strangers.row("strangers")])
+    print_table([header, members.row("registered"), strangers.row("strangers")])
     threshold = options.threshold or Settings().face_match_threshold
     print(f"\nthreshold {threshold:g}; registered by S3 upload: {rate:.1f} photographs per second")
     return 0
@@ -111,13 +112,6 @@ def _verify(
     tally.outcomes[outcome] += 1
     if outcome == "wrong person":
         print(f"{path.name} was taken for {found['personId']}", file=sys.stderr)
-
-
-def _print_table(rows: list[list[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
-        print("  ".join([row[0].ljust(widths[0]), *cells[1:]]))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Run the embedded AWS on this machine, with this project's event handlers in it.
 
-Beside it, ``chalice local`` runs the project's API; with ``--api-port`` this does it too.
+Beside it, ``chalice local`` runs the project's API; with ``--api-port`` this does it too. With
+``--only rekognition`` it is just that, without the project and the other services.
 """
 
 import argparse
@@ -8,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -33,7 +34,7 @@ def main() -> int:
     for number in SIGNALS:
         signal.signal(number, signal.default_int_handler)  # it raises KeyboardInterrupt
     try:
-        return _run(options)
+        return _run_rekognition(options) if options.only else _run(options)
     except KeyboardInterrupt:
         return 0
 
@@ -43,14 +44,17 @@ def _run(options: argparse.Namespace) -> int:
     # Only now, so that there is something to see while it loads.
     from chalicelib.settings import Settings, SettingsError
     from localaws.api import LocalApi
+    from localaws.ports import PortInUse
     from localaws.project import install
     from localaws.rekognition import ModelUnavailable
-    from localaws.server import EmbeddedAWS, PortInUse
+    from localaws.server import EmbeddedAWS
 
     with ExitStack() as running:
         try:
-            aws = running.enter_context(EmbeddedAWS(options.port))
+            aws = EmbeddedAWS(options.port, data=options.data, fresh=options.fresh)
+            running.enter_context(aws)
             project = install(aws, options.project, options.stage)
+            aws.functions.redeliver()
             addresses = [f"AWS {aws.url}"]
             if options.api_port is not None:
                 api = running.enter_context(LocalApi(project, options.api_port))
@@ -60,12 +64,39 @@ def _run(options: argparse.Namespace) -> int:
         except (PortInUse, ModelUnavailable, SettingsError, RuntimeError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
-        print("ready", *addresses, flush=True)
-        try:
-            _wait_for_a_signal()
-        finally:
-            print("stopping ...", flush=True)
+        _be_ready(*addresses)
     return 0
+
+
+def _run_rekognition(options: argparse.Namespace) -> int:
+    print("starting the local Rekognition ...", flush=True)
+    from localaws.database import DataFolder
+    from localaws.ports import PortInUse
+    from localaws.rekognition import ModelUnavailable
+    from localaws.rekognition.serving import RekognitionServer
+
+    with ExitStack() as running:
+        try:
+            path = None
+            if options.data:
+                folder = running.enter_context(
+                    closing(DataFolder(options.data, fresh=options.fresh))
+                )
+                path = folder.path / "rekognition.db"
+            server = running.enter_context(RekognitionServer(options.port, path))
+        except (PortInUse, ModelUnavailable, RuntimeError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+        _be_ready("Rekognition", server.url)
+    return 0
+
+
+def _be_ready(*addresses: str) -> None:
+    print("ready", *addresses, flush=True)
+    try:
+        _wait_for_a_signal()
+    finally:
+        print("stopping ...", flush=True)
 
 
 def _wait_for_a_signal() -> None:
@@ -91,6 +122,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--api-port", type=int, help="of the API; without it only AWS is run")
     parser.add_argument("--project", default=os.getcwd(), help="folder of the Chalice project")
     parser.add_argument("--stage", default="dev", help="whose environment the project gets (dev)")
+    parser.add_argument("--data", help="folder to keep everything in; without it nothing is kept")
+    parser.add_argument("--fresh", action="store_true", help="forget what is kept there")
+    parser.add_argument("--only", choices=["rekognition"], help="run only this service")
     return parser.parse_args()
 
 

@@ -6,8 +6,8 @@ from types import TracebackType
 from chalice.deploy.validate import validate_routes
 from chalice.local import ChaliceRequestHandler, LocalDevServer, create_local_server
 
+from localaws.ports import HOST, listen
 from localaws.project import Project
-from localaws.server import HOST, listen
 
 
 class LocalApi:
@@ -17,7 +17,7 @@ class LocalApi:
         """Listen on a port of 127.0.0.1; 0 takes a free one.
 
         Raises:
-            localaws.server.PortInUse: another program listens there.
+            localaws.ports.PortInUse: another program listens there.
         """
         validate_routes(project.app.routes)
         listen(port).close()

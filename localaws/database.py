@@ -9,10 +9,10 @@ in the middle of the log is an error, where SQLite would drop all that follows.
 import contextlib
 import fcntl
 import os
+import queue
 import sqlite3
 import struct
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
@@ -22,6 +22,8 @@ Change = Callable[[sqlite3.Connection], T]
 """Changes the database within a transaction that others may share; an exception undoes it."""
 
 Row = tuple[Any, ...]
+Statement = tuple[str, Row]
+"""SQL, and the values for its question marks."""
 
 _SCHEMA_OF_ALL: Final = "CREATE TABLE written_by (name TEXT NOT NULL)"
 # https://www.sqlite.org/fileformat2.html#the_write_ahead_log
@@ -36,8 +38,12 @@ class DataUnusable(RuntimeError):
 class DataFolder:
     """A folder for data, readable by its owner only; no other process can use it meanwhile."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, fresh: bool = False) -> None:
         """Make the folder if there is none, and take it.
+
+        Args:
+            path: the folder.
+            fresh: forget all that is kept in it.
 
         Raises:
             DataUnusable: another process uses it, or it cannot be made.
@@ -54,6 +60,9 @@ class DataFolder:
         except OSError as error:
             os.close(self._lock)
             raise DataUnusable(f"the data in {self.path} is in use by another process") from error
+        if fresh:
+            for file in self.path.glob("*.db*"):
+                file.unlink()
 
     def close(self) -> None:
         """Let others use the folder."""
@@ -73,16 +82,16 @@ class Database:
         Args:
             path: the file; None for a temporary one, of which SQLite keeps little in memory.
             schema: the statements that make its tables.
-            written_by: what else can read the data; a file with another text is refused.
+            written_by: a name for the form of the data; a file with another one is refused.
 
         Raises:
             DataUnusable: the file is damaged, or was written by something else.
         """
         self.path = path
-        self._waiting: deque[_Write[Any]] = deque()
-        self._turn = threading.Lock()
+        self._waiting: queue.SimpleQueue[_Write[Any] | None] = queue.SimpleQueue()
         self._reading = threading.RLock()
         self._broken: Exception | None = None
+        self._closed = False
         try:
             self._writer, self._reader = _connect(path)
             if path is not None:
@@ -90,13 +99,15 @@ class Database:
             self._make_tables(schema, written_by)
         except sqlite3.DatabaseError as error:
             raise damaged(path, str(error)) from error
+        self._thread = threading.Thread(target=self._keep_writing, name="database", daemon=True)
+        if path is not None:
+            self._thread.start()
 
     def _make_tables(self, schema: str, written_by: str) -> None:
         tables = self.read("SELECT name FROM sqlite_master")
         if not tables:
-            script = f"{_SCHEMA_OF_ALL}; {schema}"
-            self._writer.executescript(f"BEGIN; {script}; COMMIT")
-            self._writer.execute("INSERT INTO written_by VALUES (?)", (written_by,))
+            mark = f"INSERT INTO written_by VALUES ('{written_by}')"  # noqa: S608 - a constant
+            self._writer.executescript(f"BEGIN; {_SCHEMA_OF_ALL}; {mark}; {schema}; COMMIT")
         elif (found := self.read("SELECT name FROM written_by")) != [(written_by,)]:
             by = found[0][0] if found else "an unknown program"
             raise DataUnusable(f"{self.path} was written by {by}; this is {written_by}")
@@ -121,9 +132,9 @@ class Database:
             DataUnusable: it is damaged.
         """
         for table in tables:
-            (found,) = next(self.scan(f"PRAGMA quick_check({table})"))
-            if found != "ok":
-                raise damaged(self.path, found)
+            for (found,) in self.scan(f"PRAGMA quick_check({table})"):
+                if found != "ok":
+                    raise damaged(self.path, found)
 
     def write(self, change: Change[T]) -> T:
         """Make a change, and return what it returns once it is on disk.
@@ -133,25 +144,39 @@ class Database:
         Raises:
             Exception: what the change raised; nothing is changed then.
         """
-        mine: _Write[T] = _Write(change)
-        self._waiting.append(mine)
-        with self._turn:
-            # Whoever was first has made the changes of all who came while it waited for the disk.
-            if not mine.done:
-                self._make_changes()
-        return mine.outcome()
+        return self.begin(change)()
 
-    def _make_changes(self) -> None:
-        writes = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        shared = self._reading if self._reader is self._writer else contextlib.nullcontext()
+    def begin(self, change: Change[T]) -> Callable[[], T]:
+        """Give a change its place in the order; what is returned does the rest of ``write``."""
+        mine: _Write[T] = _Write(change)
+        if self.path is None:  # there is no disk to wait for
+            with self._reading:
+                self._make_changes([mine])
+            return mine.outcome
+        self._waiting.put(mine)
+        if self._closed:
+            self._refuse_changes()
+        return mine.outcome
+
+    def _keep_writing(self) -> None:
+        """Make, again and again, all the changes that have come while the last were made."""
+        going_on = True
+        while going_on:
+            waiting = [self._waiting.get()]
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    waiting.append(self._waiting.get_nowait())
+            self._make_changes([write for write in waiting if write is not None])
+            going_on = None not in waiting
+
+    def _make_changes(self, writes: Sequence["_Write[Any]"]) -> None:
         try:
             if self._broken is not None:
                 raise self._broken
-            with shared:
-                self._writer.execute("BEGIN IMMEDIATE")
-                for write in writes:
-                    write.run(self._writer)
-                self._writer.execute("COMMIT")
+            self._writer.execute("BEGIN IMMEDIATE")
+            for write in writes:
+                write.run(self._writer)
+            self._writer.execute("COMMIT")
         except Exception as error:  # the disk is full, say: memory and file may differ from now on
             self._broken = error
             with contextlib.suppress(sqlite3.Error):
@@ -159,20 +184,35 @@ class Database:
             for write in writes:
                 write.error = error
         for write in writes:
-            write.done = True
+            write.done.release()
 
     def close(self) -> None:
-        """Wait for what is being written, and close the file."""
-        with self._turn, self._reading:
+        """Make what changes have been begun, and close the file; later ones fail."""
+        if self._thread.is_alive():
+            self._waiting.put(None)
+            self._thread.join()
+        self._closed = True
+        self._refuse_changes()
+        with self._reading:
             self._reader.close()
             self._writer.close()
+
+    def _refuse_changes(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                late = self._waiting.get_nowait()
+                if late is not None:
+                    late.error = RuntimeError(f"{self.path} is closed")
+                    late.done.release()
 
 
 class _Write(Generic[T]):
     """A change that waits to be made, and then what came of it."""
 
     def __init__(self, change: Change[T]) -> None:
-        self.done = False
+        self.done = threading.Lock()
+        """Held until the change is on disk."""
+        self.done.acquire()
         self.error: Exception | None = None
         self._change = change
         self._results: list[T] = []
@@ -188,6 +228,9 @@ class _Write(Generic[T]):
         connection.execute("RELEASE change")
 
     def outcome(self) -> T:
+        """Wait until the change is on disk, and return what it returned."""
+        with self.done:
+            pass
         if self.error is not None:
             raise self.error
         return self._results[0]

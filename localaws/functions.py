@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +20,23 @@ Handler = Callable[[Event, str], object]
 """Takes an event and the request id of the invocation."""
 Destination = Callable[[Event], None]
 """Takes the record of an invocation of which every try failed."""
+
+
+class KeptEvents(Protocol):
+    """Keeps events until they are handled, in case the process ends before."""
+
+    def add(self, request_id: str, function: str, payload: str) -> None:
+        """Keep an event that a function is invoked with."""
+        ...
+
+    def remove(self, request_id: str) -> None:
+        """Forget an event that was handled."""
+        ...
+
+    def waiting(self) -> list[tuple[str, str, str]]:
+        """Return request ids, functions and payloads of all that is kept, the oldest first."""
+        ...
+
 
 CONCURRENCY = 4
 """Functions that run at once: more than processors, since they wait for AWS most of the time."""
@@ -64,6 +81,7 @@ class Functions:
         self.retry_delays = retry_delays
         self.disorder = Disorder()
         self.on_failure: Destination = lambda record: None
+        self.kept_events: KeptEvents | None = None
         self._handlers: dict[str, Handler] = {}
         self._waiting: list[_Invocation] = []
         self._running = 0
@@ -104,6 +122,13 @@ class Functions:
         for delay in self.disorder.delays():
             self._enqueue(function, event, delay)
 
+    def redeliver(self) -> None:
+        """Bring the events that an earlier process has left unhandled."""
+        for request_id, function, payload in self.kept_events.waiting() if self.kept_events else ():
+            if function in self:
+                number, now = next(self._numbers), time.monotonic()
+                self._put(_Invocation(now, number, function, payload, request_id))
+
     def drain(self, timeout: float = 60.0) -> None:
         """Wait until nothing is running or waiting.
 
@@ -127,9 +152,12 @@ class Functions:
 
     def _enqueue(self, function: str, event: Event, delay: float) -> None:
         # As text, so that a handler gets a copy of its own each time, and only what JSON has.
+        payload = json.dumps(event)
         due = time.monotonic() + delay
         number, request_id = next(self._numbers), str(uuid.uuid4())
-        self._put(_Invocation(due, number, function, json.dumps(event), request_id))
+        if self.kept_events is not None:
+            self.kept_events.add(request_id, function, payload)
+        self._put(_Invocation(due, number, function, payload, request_id))
 
     def _put(self, invocation: _Invocation) -> None:
         with self._changed:
@@ -164,8 +192,10 @@ class Functions:
             if invocation.tries <= len(self.retry_delays):
                 invocation.due = time.monotonic() + self.retry_delays[invocation.tries - 1]
                 self._put(invocation)
-            else:
-                self.on_failure(_failure_record(invocation, error))
+                return
+            self.on_failure(_failure_record(invocation, error))
+        if self.kept_events is not None:
+            self.kept_events.remove(invocation.request_id)
 
 
 def _failure_record(invocation: _Invocation, error: Exception) -> Event:

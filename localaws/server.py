@@ -1,9 +1,10 @@
 """The embedded AWS as one WSGI application on one port."""
 
 import os
-import socket
 import threading
 from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -19,11 +20,15 @@ from moto.moto_server.werkzeug_app import (
 from moto.s3.models import FakeKey
 from werkzeug.serving import make_server
 
+from localaws.atomicity import AtomicDynamoDB
 from localaws.control import Control
-from localaws.dynamodb import OneAtATime
+from localaws.database import DataFolder
 from localaws.faults import Faults
 from localaws.functions import RETRY_DELAYS, Disorder, Functions
 from localaws.invocations import Invocations
+from localaws.moto_memory import let_go
+from localaws.persistence import Persistence
+from localaws.ports import HOST, listen
 from localaws.post_policy import PostPolicies
 from localaws.rekognition import RekognitionApp
 from localaws.s3_events import S3Events
@@ -33,14 +38,9 @@ from localaws.workers import Workers
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-HOST = "127.0.0.1"
 REGION = "us-east-1"
 ACCOUNT_ID = DEFAULT_ACCOUNT_ID
 ACCESS_KEY_ID = SECRET_ACCESS_KEY = "local"  # noqa: S105 - opens nothing but this process
-
-
-class PortInUse(Exception):
-    """Another program listens on the port."""
 
 
 class EmbeddedAWS:
@@ -52,22 +52,46 @@ class EmbeddedAWS:
             s3 = boto3.client("s3", endpoint_url=aws.url, ...)
     """
 
-    def __init__(self, port: int = 0, retry_delays: tuple[float, ...] = RETRY_DELAYS) -> None:
+    def __init__(
+        self,
+        port: int = 0,
+        retry_delays: tuple[float, ...] = RETRY_DELAYS,
+        *,
+        data: str | None = None,
+        fresh: bool = False,
+    ) -> None:
         """Listen on a port of 127.0.0.1; 0 takes a free one.
 
+        Args:
+            port: the port.
+            retry_delays: seconds between the tries to run a function.
+            data: the folder in which everything is kept; None keeps nothing beyond the process.
+            fresh: forget what is kept there.
+
         Raises:
-            PortInUse: another program listens there.
+            localaws.ports.PortInUse: another program listens there.
             localaws.rekognition.ModelUnavailable: the face models are not installed.
+            localaws.database.DataUnusable: another process uses the data, or it is damaged.
         """
-        self.rekognition = RekognitionApp(read_object)
+        self._kept = ExitStack()
+        """What is to be closed at the end."""
+        folder = self._open(data, fresh=fresh) if data else None
+        self.rekognition = RekognitionApp(read_object, path=folder and folder / "rekognition.db")
+        self._kept.callback(self.rekognition.close)
         self.rekognition.warm_up()
         listening = listen(port)
         self._port = listening.getsockname()[1]
         self.functions = Functions(retry_delays=retry_delays)
         self.workers: Workers | None = None
         """The processes in which functions run, if there are any."""
-        app: WSGIApplication = DomainDispatcherApplication(create_backend_app)
-        app = S3Events(WireDifferences(OneAtATime(app)), self.functions.notify)
+        let_go()
+        app: WSGIApplication = AtomicDynamoDB(DomainDispatcherApplication(create_backend_app))
+        self._persistence: Persistence | None = None
+        if folder is not None:
+            app = self._persistence = Persistence(app, folder / "services.db", ACCOUNT_ID)
+            self._kept.callback(self._persistence.close)
+            self.functions.kept_events = self._persistence.events
+        app = S3Events(WireDifferences(app), self.functions.notify)
         app = Invocations(PostPolicies(app, secret_of), self.functions)
         self.faults = Faults(_Services(self.rekognition, app), self._kill_worker)
         app = Control(self.faults, self.faults, self.functions)
@@ -81,6 +105,11 @@ class EmbeddedAWS:
         )
         listening.close()  # the server has taken a duplicate
         self._thread = threading.Thread(target=self._server.serve_forever, name="localaws")
+
+    def _open(self, data: str, *, fresh: bool) -> Path:
+        folder = DataFolder(data, fresh=fresh)
+        self._kept.callback(folder.close)
+        return folder.path
 
     @property
     def url(self) -> str:
@@ -111,6 +140,7 @@ class EmbeddedAWS:
             self._server.shutdown()
             self._thread.join()
         self._server.server_close()
+        self._kept.close()
 
     def reset(self) -> None:
         """Forget everything that is stored in any service, and behave well."""
@@ -119,6 +149,8 @@ class EmbeddedAWS:
         self.functions.drain()
         BackendDict.reset()
         reset_model_data()
+        if self._persistence is not None:
+            self._persistence.clear()
         self.rekognition.reset()
 
     def _kill_worker(self, name: str) -> bool:
@@ -135,18 +167,6 @@ class EmbeddedAWS:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
-
-
-def listen(port: int) -> socket.socket:
-    """Open a port of 127.0.0.1.
-
-    Raises:
-        PortInUse: another program listens there.
-    """
-    try:
-        return socket.create_server((HOST, port), backlog=128)
-    except OSError as error:
-        raise PortInUse(f"Port {port} is in use by another program; choose another.") from error
 
 
 def read_object(bucket: str, key: str, version_id: str | None) -> bytes:

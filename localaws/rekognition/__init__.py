@@ -6,8 +6,9 @@ comparison and collections; other operations are refused.
 
 A request crosses four rooms. ``protocol`` reads it from the wire and checks it with ``shapes``;
 ``operations`` does what it asks for, and says it in AWS's structures with ``answers``;
-``collections`` is the state; ``exceptions`` are the errors. Faces themselves are found and
-described by ``engine`` and ``analysis``, which know nothing of requests and answers.
+``collections``, with ``faces`` and ``users``, is the state; ``exceptions`` are the errors. Faces
+themselves are found and described by ``engine`` and ``analysis``, which know nothing of requests
+and answers.
 """
 
 from localaws.rekognition.models import ModelUnavailable

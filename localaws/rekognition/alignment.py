@@ -1,12 +1,16 @@
 """Cutting a face out of an image so that its eyes, nose and mouth lie where SFace expects them."""
 
-from typing import Final
+from typing import Final, TypeAlias
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from localaws.rekognition.geometry import Point
-from localaws.rekognition.images import Image
+from localaws.rekognition.images import Image, Pixels
+
+Transform: TypeAlias = NDArray[np.float64]
+"""Shape (3, 3): brings points (x, y, 1) of one image to where they lie in another."""
 
 CROP_SIDE: Final = 112
 
@@ -21,32 +25,54 @@ REFERENCE: Final = (
 )
 
 # A warp reads four pixels for each it writes, so one that shrinks by more than two skips pixels:
-# beyond this, the surroundings of the face are averaged down first.
+# beyond this, what will be seen is averaged down first.
 _STEEPEST_WARP: Final = 0.5
 
 
-def align(image: Image, landmarks: tuple[Point, ...]) -> Image:
+def align(image: Image, landmarks: tuple[Point, ...]) -> Pixels:
     """Return the face turned upright and scaled, shape (112, 112, 3).
 
     Up to the averaging of large faces, this is FaceRecognizerSF::alignCrop: the similarity
     transform (rotation, scale and shift) that brings the five landmarks closest to their places.
     """
-    turn, shift = _similarity(landmarks)
-    if abs(turn) < _STEEPEST_WARP:
-        image, landmarks = _shrunk_around(image, landmarks, turn, shift)
-        turn, shift = _similarity(landmarks)
-    matrix = np.array(
-        [[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]], np.float64
-    )
-    crop = cv2.warpAffine(image, matrix, (CROP_SIDE, CROP_SIDE), flags=cv2.INTER_LINEAR)
-    return np.asarray(crop, np.uint8)
+    return cut_out(image, similarity(*_fit(landmarks)), CROP_SIDE)
 
 
-def _similarity(landmarks: tuple[Point, ...]) -> tuple[complex, complex]:
-    """Return a and b such that a * landmark + b is nearest to the reference, least squares.
+def cut_out(image: Image, transform: Transform, side: int, fineness: float = 1) -> Pixels:
+    """Return a part of an image, shape (side, side, 3); what lies outside the image is black.
 
-    With points as complex numbers, a turns and scales, and b shifts.
+    Args:
+        image: the image.
+        transform: brings the image's points to where they lie in the part: turned and scaled.
+        side: of the part, in pixels.
+        fineness: of how many of the image's pixels to make one at least; less is more blurred, and
+            may spare decoding the image again.
     """
+    pixels = image.pixels(fineness * _scale(transform))
+    height, width = pixels.shape[:2]
+    transform = transform @ np.linalg.inv(_resampling(width / image.width, height / image.height))
+    if _scale(transform) < _STEEPEST_WARP:
+        pixels, moved = _averaged_around(pixels, transform, side)
+        transform = transform @ np.linalg.inv(moved)
+    part = cv2.warpAffine(pixels, transform[:2], (side, side), flags=cv2.INTER_LINEAR)
+    return np.asarray(part, np.uint8)
+
+
+def upright(landmarks: tuple[Point, ...]) -> complex:
+    """Return by what to turn a face, as a complex number of length 1."""
+    turn, _ = _fit(landmarks)
+    return turn / abs(turn)
+
+
+def similarity(turn: complex, shift: complex) -> Transform:
+    """Return turn * point + shift, where a point is x + iy: a turn and a scale, then a shift."""
+    return np.array(
+        [[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag], [0, 0, 1]]
+    )
+
+
+def _fit(landmarks: tuple[Point, ...]) -> tuple[complex, complex]:
+    """Return the turn and the shift that bring landmarks nearest to the reference."""
     source = np.array([complex(*point) for point in landmarks])
     target = np.array([complex(*point) for point in REFERENCE])
     spread = source - source.mean()
@@ -54,27 +80,39 @@ def _similarity(landmarks: tuple[Point, ...]) -> tuple[complex, complex]:
     return turn, complex(target.mean() - turn * source.mean())
 
 
-def _shrunk_around(
-    image: Image, landmarks: tuple[Point, ...], turn: complex, shift: complex
-) -> tuple[Image, tuple[Point, ...]]:
-    """Cut out what the crop will show, and average it down to twice the crop's scale."""
-    edge = CROP_SIDE - 1
-    corners = [(complex(x, y) - shift) / turn for x in (0, edge) for y in (0, edge)]
-    height, width = image.shape[:2]
-    left, right = (_clamp(f(c.real for c in corners), width) for f in (min, max))
-    top, bottom = (_clamp(f(c.imag for c in corners), height) for f in (min, max))
-    region = image[top : bottom + 1, left : right + 1]
-    scale = abs(turn) / _STEEPEST_WARP
-    size = (max(1, round(region.shape[1] * scale)), max(1, round(region.shape[0] * scale)))
-    shrunk = cv2.resize(region, size, interpolation=cv2.INTER_AREA)
-    x_scale, y_scale = size[0] / region.shape[1], size[1] / region.shape[0]
-    # Half a pixel: coordinates name the centres of pixels, and averaging keeps the edges in place.
-    moved = tuple(
-        Point((p.x - left + 0.5) * x_scale - 0.5, (p.y - top + 0.5) * y_scale - 0.5)
-        for p in landmarks
+def _resampling(x_factor: float, y_factor: float) -> Transform:
+    """Return where points lie in an image made larger or smaller.
+
+    The edges stay in place, and coordinates name the centres of pixels: hence the halves.
+    """
+    return np.array(
+        [
+            [x_factor, 0, 0.5 * x_factor - 0.5],
+            [0, y_factor, 0.5 * y_factor - 0.5],
+            [0, 0, 1],
+        ]
     )
-    return np.asarray(shrunk, np.uint8), moved
+
+
+def _averaged_around(pixels: Pixels, transform: Transform, side: int) -> tuple[Pixels, Transform]:
+    """Average what a part will show down to twice its scale; return how its points have moved."""
+    corners = np.array([[x, y, 1] for x in (0, side - 1) for y in (0, side - 1)])
+    x, y, _ = np.linalg.inv(transform) @ corners.T
+    height, width = pixels.shape[:2]
+    left, right = (_clamp(f(x), width) for f in (np.min, np.max))
+    top, bottom = (_clamp(f(y), height) for f in (np.min, np.max))
+    region = pixels[top : bottom + 1, left : right + 1]
+    scale = _scale(transform) / _STEEPEST_WARP
+    size = (max(1, round(region.shape[1] * scale)), max(1, round(region.shape[0] * scale)))
+    averaged = cv2.resize(region, size, interpolation=cv2.INTER_AREA)
+    cropping = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]])
+    resampling = _resampling(size[0] / region.shape[1], size[1] / region.shape[0])
+    return np.asarray(averaged, np.uint8), resampling @ cropping
+
+
+def _scale(transform: Transform) -> float:
+    return float(np.sqrt(abs(np.linalg.det(transform[:2, :2]))))
 
 
 def _clamp(coordinate: float, size: int) -> int:
-    return min(max(round(coordinate), 0), size - 1)
+    return min(max(round(float(coordinate)), 0), size - 1)

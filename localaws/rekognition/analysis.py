@@ -13,9 +13,9 @@ import numpy as np
 
 from localaws.rekognition import calibration
 from localaws.rekognition.alignment import align
-from localaws.rekognition.engine import Face
+from localaws.rekognition.detector import Face
 from localaws.rekognition.geometry import Box, Point
-from localaws.rekognition.images import Image
+from localaws.rekognition.images import Image, Pixels
 
 # The part of an aligned crop that shows face and little else, rows and columns alike.
 _INNER: Final = slice(16, 104)
@@ -73,7 +73,7 @@ class FaceAnalysis:
 
 def analyse(image: Image, face: Face) -> FaceAnalysis:
     """Describe one of the faces in an image."""
-    height, width = image.shape[:2]
+    width, height = image.width, image.height
     return FaceAnalysis(
         face=face,
         bounding_box=face.box.scaled(1 / width, 1 / height),
@@ -84,14 +84,14 @@ def analyse(image: Image, face: Face) -> FaceAnalysis:
     )
 
 
-def measure_quality(crop: Image) -> Quality:
+def measure_quality(crop: Pixels) -> Quality:
     """Return brightness and sharpness of an aligned face.
 
     Sharpness is measured at the size that recognition sees, so that it neither depends on the size
     of the photograph nor forgives a face that had to be enlarged; and relative to the contrast, so
     that it does not depend on the light.
     """
-    luma = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)[_INNER, _INNER].astype(np.float64)
+    luma = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)[_INNER, _INNER].astype(np.float64)
     contrast = float(luma.var())
     edges = float(cv2.Laplacian(luma, cv2.CV_64F).var())
     return Quality(

@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
 from localaws.rekognition.analysis import FaceAnalysis
-from localaws.rekognition.collections import FACE_MODEL_VERSION, FaceMatch, IndexedFace
+from localaws.rekognition.collections import FACE_MODEL_VERSION
+from localaws.rekognition.faces import FaceMatch, IndexedFace
 from localaws.rekognition.geometry import Box
+from localaws.rekognition.users import Refused, User, UserMatch
 
 Structure: TypeAlias = dict[str, Any]
 
@@ -62,9 +64,44 @@ def indexed_face(face: IndexedFace) -> Structure:
     }
     if face.external_image_id is not None:
         structure["ExternalImageId"] = face.external_image_id
+    if face.user_id is not None:
+        structure["UserId"] = face.user_id
     return structure
 
 
 def face_matches(matches: Iterable[FaceMatch]) -> list[Structure]:
     """Return a FaceMatchList."""
     return [{"Similarity": m.similarity, "Face": indexed_face(m.face)} for m in matches]
+
+
+def user(user: User) -> Structure:
+    """Return a User, or a MatchedUser."""
+    return {"UserId": user.user_id, "UserStatus": user_status(user.has_faces)}
+
+
+def user_status(has_faces: bool) -> str:
+    """Return a UserStatus; here a user is never found while it is being updated."""
+    return "ACTIVE" if has_faces else "CREATED"
+
+
+def user_matches(matches: Iterable[UserMatch]) -> list[Structure]:
+    """Return a UserMatchList."""
+    return [{"Similarity": m.similarity, "User": user(m.user)} for m in matches]
+
+
+def face_ids(faces: Iterable[IndexedFace]) -> list[Structure]:
+    """Return an AssociatedFacesList, or a DisassociatedFacesList."""
+    return [{"FaceId": face.face_id} for face in faces]
+
+
+def refused_faces(refused: Iterable[Refused]) -> list[Structure]:
+    """Return a list of UnsuccessfulFaceAssociation, -Disassociation or -Deletion."""
+    structures = []
+    for face in refused:
+        structure: Structure = {"FaceId": face.face_id, "Reasons": face.reasons}
+        if face.user_id is not None:
+            structure["UserId"] = face.user_id
+        if face.confidence is not None:
+            structure["Confidence"] = face.confidence
+        structures.append(structure)
+    return structures

@@ -1,214 +1,158 @@
-"""Face collections: which there are, the faces in them, and finding the faces that look alike.
+"""Face collections: which there are, and what belongs to each.
 
-This is all the state there is. It changes in five methods only, each under its lock: ``create``,
-``delete`` and ``clear`` of ``Collections``, ``add`` and ``remove`` of ``Collection``.
+This is all the state there is: rows of a database, in which ``faces`` and ``users`` have tables of
+their own. It changes in transactions only, and a change is on disk before it is answered.
 """
 
-import itertools
+import sqlite3
 import threading
 import time
-import uuid
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from localaws.rekognition import calibration
-from localaws.rekognition.engine import VECTOR_LENGTH
+from localaws.database import Change, Database
+from localaws.rekognition import faces, idempotency, models, users
 from localaws.rekognition.exceptions import (
-    InvalidParameterException,
     ResourceAlreadyExistsException,
     ResourceNotFoundException,
+    ServiceQuotaExceededException,
 )
-from localaws.rekognition.geometry import Box
-from localaws.rekognition.vectors import VectorIndex
+from localaws.rekognition.faces import Faces, read_vectors
+from localaws.rekognition.users import Users
+
+T = TypeVar("T")
 
 FACE_MODEL_VERSION: Final = "7.0"
+MAX_TAGS: Final = 200
 
-
-@dataclass(frozen=True, slots=True)
-class IndexedFace:
-    """A face in a collection."""
-
-    face_id: str
-    image_id: str
-    external_image_id: str | None
-    bounding_box: Box
-    """Relative to the image's sides."""
-    confidence: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class NewFace:
-    """A face to be put into a collection."""
-
-    image_id: str
-    external_image_id: str | None
-    bounding_box: Box
-    confidence: float
-    vector: NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class FaceMatch:
-    """A face of a collection, and how alike it is to the one searched for, 0 to 100."""
-
-    face: IndexedFace
-    similarity: float
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A face of a collection, and its position in the order in which faces came."""
-
-    position: int
-    face: IndexedFace
+_SCHEMA: Final = """
+CREATE TABLE collections (
+    key INTEGER PRIMARY KEY AUTOINCREMENT,  -- in the order in which they were created
+    collection_id TEXT NOT NULL UNIQUE,
+    created_at REAL NOT NULL
+);
+CREATE TABLE tags (
+    collection INTEGER NOT NULL REFERENCES collections ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (collection, name)
+) WITHOUT ROWID;
+"""
+# Vectors of different models cannot be compared.
+_WRITTEN_BY: Final = f"localaws.rekognition 1 with the face model {models.SFACE.sha256[:16]}"
 
 
 class Collection:
-    """A face collection; safe to share between threads.
+    """A face collection; safe to share between threads."""
 
-    Faces are numbered as they come, from 1, and a number is never used again.
-    """
-
-    def __init__(self, collection_id: str, position: int) -> None:
+    def __init__(self, database: Database, key: int, collection_id: str, created_at: float) -> None:
+        """Take the database, and the collection's row in it."""
+        self.key = key
+        """Its position in the order in which collections were created."""
         self.collection_id = collection_id
-        self.position = position
-        self.created_at = time.time()
-        self._lock = threading.Lock()
-        self._faces: dict[int, IndexedFace] = {}
-        self._positions: dict[str, int] = {}
-        self._same_faces: dict[tuple[str, str, Box], int] = {}
-        self._vectors = VectorIndex(VECTOR_LENGTH)
-        self._last_position = 0
+        self.created_at = created_at
+        self.faces = Faces(database, key)
+        self.users = Users(database, key, self.faces)
+        self._database = database
 
-    def __len__(self) -> int:
-        with self._lock:
-            return len(self._faces)
-
-    def add(self, faces: Iterable[NewFace]) -> list[IndexedFace]:
-        """Put the faces of an image into the collection, and return them with their ids.
-
-        A face that is there already, from the same image under the same ExternalImageId, is not
-        doubled but returned as it is. Without ExternalImageId each is a new one.
-        """
-        with self._lock:
-            return [self._find_or_add(face) for face in faces]
-
-    def _find_or_add(self, new: NewFace) -> IndexedFace:
-        identity = _identity(new)
-        if identity in self._same_faces:
-            return self._faces[self._same_faces[identity]]
-        face = IndexedFace(
-            face_id=str(uuid.uuid4()),
-            image_id=new.image_id,
-            external_image_id=new.external_image_id,
-            bounding_box=new.bounding_box,
-            confidence=new.confidence,
-        )
-        self._last_position += 1
-        self._faces[self._last_position] = face
-        self._positions[face.face_id] = self._last_position
-        if identity:
-            self._same_faces[identity] = self._last_position
-        self._vectors.add(self._last_position, new.vector)
-        return face
-
-    def remove(self, face_ids: Sequence[str]) -> list[str]:
-        """Take faces out of the collection, and return the ids of those that were in it."""
-        with self._lock:
-            removed = [face_id for face_id in dict.fromkeys(face_ids) if face_id in self._positions]
-            positions = [self._positions.pop(face_id) for face_id in removed]
-            self._vectors.remove(positions)
-            for position in positions:
-                identity = _identity(self._faces.pop(position))
-                if identity:
-                    del self._same_faces[identity]
-            return removed
-
-    def page(self, after: int, limit: int, face_ids: Iterable[str] | None = None) -> list[Listed]:
-        """Return the faces that came after a position, in that order.
-
-        Args:
-            after: the position, 0 to begin with the first.
-            limit: the most faces to return.
-            face_ids: leave out all others; None leaves out none.
-        """
-        with self._lock:
-            positions: Iterable[int] = range(after + 1, self._last_position + 1)
-            if face_ids is not None:
-                known = {self._positions[f] for f in face_ids if f in self._positions}
-                positions = sorted(position for position in known if position > after)
-            present = (Listed(p, self._faces[p]) for p in positions if p in self._faces)
-            return list(itertools.islice(present, limit))
-
-    def search(self, vector: NDArray[np.float32], threshold: float, limit: int) -> list[FaceMatch]:
-        """Return the faces that look like a vector, the most alike first.
-
-        Args:
-            vector: shape (128,), length 1.
-            threshold: the least similarity to be returned, 0 to 100.
-            limit: the most faces to return.
-        """
-        with self._lock:
-            return self._search(vector, threshold, limit)
-
-    def search_by_face(self, face_id: str, threshold: float, limit: int) -> list[FaceMatch]:
-        """Return the other faces that look like one in the collection, the most alike first.
+    def write(self, change: Change[T]) -> T:
+        """Make a change to the collection, and return once it is on disk.
 
         Raises:
-            InvalidParameterException: there is no face of that id.
+            ResourceNotFoundException: the collection has been deleted meanwhile.
         """
-        with self._lock:
-            if face_id not in self._positions:
-                raise InvalidParameterException("faceId was not found in the collection.")
-            vector = self._vectors[self._positions[face_id]]
-            matches = self._search(vector, threshold, limit + 1)
-        return [match for match in matches if match.face.face_id != face_id][:limit]
 
-    def _search(self, vector: NDArray[np.float32], threshold: float, limit: int) -> list[FaceMatch]:
-        nearest = (
-            FaceMatch(self._faces[found.key], calibration.similarity(found.cosine))
-            for found in self._vectors.search(vector, limit)
-        )
-        return list(itertools.takewhile(lambda match: match.similarity >= threshold, nearest))
+        def change_if_there(connection: sqlite3.Connection) -> T:
+            rows = connection.execute("SELECT 1 FROM collections WHERE key = ?", (self.key,))
+            if rows.fetchone() is None:
+                raise _no_such_collection(self.collection_id)
+            return change(connection)
+
+        return self._database.write(change_if_there)
+
+    def tags(self) -> dict[str, str]:
+        """Return the collection's tags."""
+        statement = "SELECT name, value FROM tags WHERE collection = ?"
+        return dict(self._database.read(statement, (self.key,)))
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Add tags, or give them other values.
+
+        Raises:
+            ServiceQuotaExceededException: there would be more than ``MAX_TAGS``.
+        """
+        self.write(lambda connection: _tag(connection, self.key, tags))
+
+    def untag(self, names: Sequence[str]) -> None:
+        """Remove tags; those that are not there are passed over."""
+        statement = "DELETE FROM tags WHERE collection = ? AND name = ?"
+        rows = [(self.key, name) for name in names]
+        self.write(lambda connection: connection.executemany(statement, rows) and None)
 
 
-def _identity(face: NewFace | IndexedFace) -> tuple[str, str, Box] | None:
-    """Return what makes two faces the same one, or None for a face that is always new.
-
-    The box says which face of the image it is: the same image always gives the same boxes.
-    """
-    if face.external_image_id is None:
-        return None
-    return face.external_image_id, face.image_id, face.bounding_box
-
-
-@dataclass
 class Collections:
     """All face collections; safe to share between threads."""
 
-    _collections: dict[str, Collection] = field(default_factory=dict, init=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
-    _last_position: int = field(default=0, init=False)
+    def __init__(self, path: Path | None = None) -> None:
+        """Open what is kept in a file; without one, begin empty and keep nothing.
 
-    def create(self, collection_id: str) -> Collection:
+        Raises:
+            localaws.database.DataUnusable: the file is damaged, or from another face model.
+        """
+        schema = _SCHEMA + users.SCHEMA + faces.SCHEMA + idempotency.SCHEMA
+        self._database = Database(path, schema, _WRITTEN_BY)
+        self._lock = threading.Lock()
+        self._collections: dict[str, Collection] = {}
+        if path is not None:
+            self._load()
+
+    def _load(self) -> None:
+        """Read all vectors into memory."""
+        self._database.check("collections", "tags", "users", "faces")
+        rows = self._database.read("SELECT key, collection_id, created_at FROM collections")
+        by_key = {key: Collection(self._database, key, *rest) for key, *rest in rows}
+        totals: dict[tuple[int, int], NDArray[np.float32]] = {}
+        for collection, key, user, vector in read_vectors(self._database):
+            by_key[collection].faces.load(key, vector)
+            if user is not None:
+                total = totals.get((collection, user))
+                totals[collection, user] = vector if total is None else total + vector
+        for (collection, user), total in totals.items():
+            by_key[collection].users.load(user, total)
+        for key in sorted(by_key):
+            self._collections[by_key[key].collection_id] = by_key[key]
+
+    def create(self, collection_id: str, tags: Mapping[str, str]) -> Collection:
         """Make an empty collection.
 
         Raises:
             ResourceAlreadyExistsException: there is one of that id.
         """
-        with self._lock:
-            if collection_id in self._collections:
+
+        def create(connection: sqlite3.Connection) -> Collection:
+            created_at = time.time()
+            try:
+                key = connection.execute(
+                    "INSERT INTO collections (collection_id, created_at) VALUES (?, ?)",
+                    (collection_id, created_at),
+                ).lastrowid
+            except sqlite3.IntegrityError as error:
                 raise ResourceAlreadyExistsException(
                     f"The collection id: {collection_id} already exists"
-                )
-            self._last_position += 1
-            collection = Collection(collection_id, self._last_position)
-            self._collections[collection_id] = collection
+                ) from error
+            assert key is not None
+            _tag(connection, key, tags)
+            collection = Collection(self._database, key, collection_id, created_at)
+            with self._lock:
+                self._collections[collection_id] = collection
             return collection
+
+        return self._database.write(create)
 
     def get(self, collection_id: str) -> Collection:
         """Return a collection.
@@ -222,25 +166,51 @@ class Collections:
             return self._collections[collection_id]
 
     def delete(self, collection_id: str) -> None:
-        """Delete a collection and the faces in it.
+        """Delete a collection with its users and faces.
 
         Raises:
             ResourceNotFoundException: there is none of that id.
         """
-        with self._lock:
-            if self._collections.pop(collection_id, None) is None:
-                raise _no_such_collection(collection_id)
+
+        def delete(connection: sqlite3.Connection) -> None:
+            collection = self.get(collection_id)
+            connection.execute("DELETE FROM faces WHERE collection = ?", (collection.key,))
+            connection.execute("DELETE FROM collections WHERE key = ?", (collection.key,))
+            with self._lock:
+                del self._collections[collection_id]
+
+        self._database.write(delete)
 
     def page(self, after: int, limit: int) -> list[Collection]:
         """Return the collections made after the one at a position, at most ``limit``."""
         with self._lock:
-            later = (c for c in self._collections.values() if c.position > after)
-            return list(itertools.islice(later, limit))
+            later = (c for c in self._collections.values() if c.key > after)
+            return list(islice(later, limit))
 
     def clear(self) -> None:
         """Delete all collections."""
-        with self._lock:
-            self._collections.clear()
+
+        def clear(connection: sqlite3.Connection) -> None:
+            for table in ("answers", "faces", "users", "tags", "collections"):
+                connection.execute(f"DELETE FROM {table}")  # noqa: S608 - a constant
+            with self._lock:
+                self._collections.clear()
+
+        self._database.write(clear)
+
+    def close(self) -> None:
+        """Close the file; nothing can be asked for any more."""
+        self._database.close()
+
+
+def _tag(connection: sqlite3.Connection, collection: int, tags: Mapping[str, str]) -> None:
+    connection.executemany(
+        "INSERT OR REPLACE INTO tags VALUES (?, ?, ?)",
+        [(collection, name, value) for name, value in tags.items()],
+    )
+    statement = "SELECT count(*) FROM tags WHERE collection = ?"
+    if connection.execute(statement, (collection,)).fetchone()[0] > MAX_TAGS:
+        raise ServiceQuotaExceededException(f"A resource can have {MAX_TAGS} tags")
 
 
 def _no_such_collection(collection_id: str) -> ResourceNotFoundException:

@@ -22,6 +22,22 @@ class AWSError(Exception):
         super().__init__(self.message)
 
 
+class ConflictException(AWSError):
+    """There is a user of that name in the collection already."""
+
+    code = "ConflictException"
+
+
+class IdempotentParameterMismatchException(AWSError):
+    """The ClientRequestToken came with another request before."""
+
+    code = "IdempotentParameterMismatchException"
+    default_message = (
+        "A ClientRequestToken input parameter was reused with an operation, but at least one of "
+        "the other input parameters is different from the previous call to the operation."
+    )
+
+
 class ImageTooLargeException(AWSError):
     """The image has more bytes, or more pixels, than are accepted."""
 
@@ -91,7 +107,7 @@ class ResourceAlreadyExistsException(AWSError):
 
 
 class ResourceNotFoundException(AWSError):
-    """There is no such collection or user."""
+    """There is no such collection, user or tagged resource."""
 
     code = "ResourceNotFoundException"
 
@@ -100,6 +116,12 @@ class SerializationException(AWSError):
     """The body is not JSON, or a value in it has the wrong type."""
 
     code = "SerializationException"
+
+
+class ServiceQuotaExceededException(AWSError):
+    """A user has all the faces, or a collection all the tags, that it can have."""
+
+    code = "ServiceQuotaExceededException"
 
 
 class UnknownOperationException(AWSError):

@@ -36,12 +36,3 @@ class Box:
             self.width * x_factor,
             self.height * y_factor,
         )
-
-    def overlap(self, other: "Box") -> float:
-        """Return the area that both boxes share as a part of all they cover, 0 to 1."""
-        width = min(self.left + self.width, other.left + other.width) - max(self.left, other.left)
-        height = min(self.top + self.height, other.top + other.height) - max(self.top, other.top)
-        if width <= 0 or height <= 0:
-            return 0.0
-        shared = width * height
-        return shared / (self.area + other.area - shared)

@@ -4,6 +4,8 @@ Each takes the members of the request that are present and returns those of the 
 """
 
 import hashlib
+import re
+import sqlite3
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from localaws.rekognition import answers, calibration, filters, images, paging
 from localaws.rekognition.analysis import FaceAnalysis, analyse
-from localaws.rekognition.collections import FACE_MODEL_VERSION, Collections, IndexedFace, NewFace
+from localaws.rekognition.collections import FACE_MODEL_VERSION, Collection, Collections
 from localaws.rekognition.engine import Embedding, FaceEngine
 from localaws.rekognition.exceptions import (
     ImageTooLargeException,
@@ -19,19 +21,25 @@ from localaws.rekognition.exceptions import (
     InvalidS3ObjectException,
     ResourceNotFoundException,
 )
+from localaws.rekognition.faces import IndexedFace, NewFace
+from localaws.rekognition.idempotency import once
 from localaws.rekognition.images import Image
+from localaws.rekognition.users import Outcome, Refused
 
 Members: TypeAlias = dict[str, Any]
 ReadObject: TypeAlias = Callable[[str, str, str | None], bytes]
 """Returns the object of a bucket, a key and a version if any; LookupError when there is none."""
 
 DEFAULT_THRESHOLD: Final = 80.0
+DEFAULT_ASSOCIATION_THRESHOLD: Final = 75.0
 # The documented maxima; AWS does not document what it takes when none is given.
 MAX_MATCHES: Final = 4096
+MAX_USERS: Final = 500
 MAX_DETECTED: Final = 100
 DEFAULT_PAGE: Final = 1000
 
 _NO_FACE: Final = "There are no faces in the image. Should be at least 1."
+_ARN: Final = re.compile(r"arn:aws[a-z-]*:rekognition:[^:]+:[^:]+:[a-z-]+/.+")
 # Image ids are name-based UUIDs, as AWS's are (09f43d92-02b6-5cea-8fbd-9f187db2050d is one of its):
 # the same image always has the same id.
 _IMAGE_IDS: Final = uuid.UUID("f4b1d6b0-4d0c-5d0e-9a3e-5e1f6b8c2a70")
@@ -71,8 +79,8 @@ class Operations:
         self._arn_prefix = f"aws:rekognition:{region}:{account}:collection/"
 
     def create_collection(self, request: Members) -> Members:
-        """Make an empty collection. Tags are accepted, but there is no operation to read them."""
-        collection = self._collections.create(request["CollectionId"])
+        """Make an empty collection."""
+        collection = self._collections.create(request["CollectionId"], request.get("Tags", {}))
         return {
             "StatusCode": 200,
             # Here, and only here, AWS leaves out the leading "arn:".
@@ -81,14 +89,14 @@ class Operations:
         }
 
     def describe_collection(self, request: Members) -> Members:
-        """Say how many faces a collection has, and since when it exists."""
+        """Say how many faces and users a collection has, and since when it exists."""
         collection = self._collections.get(request["CollectionId"])
         return {
-            "FaceCount": len(collection),
+            "FaceCount": len(collection.faces),
             "FaceModelVersion": FACE_MODEL_VERSION,
             "CollectionARN": f"arn:{self._arn_prefix}{collection.collection_id}",
             "CreationTimestamp": round(collection.created_at, 3),
-            "UserCount": 0,
+            "UserCount": collection.users.count(),
         }
 
     def list_collections(self, request: Members) -> Members:
@@ -101,16 +109,48 @@ class Operations:
             "FaceModelVersions": [FACE_MODEL_VERSION] * len(page),
         }
         if last is not None:
-            answer["NextToken"] = paging.encode("ListCollections", last.position)
+            answer["NextToken"] = paging.encode("ListCollections", last.key)
         return answer
 
     def delete_collection(self, request: Members) -> Members:
-        """Delete a collection and the faces in it."""
+        """Delete a collection and what is in it."""
         self._collections.delete(request["CollectionId"])
         return {"StatusCode": 200}
 
+    def tag_resource(self, request: Members) -> Members:
+        """Add tags to a collection."""
+        self._tagged(request["ResourceArn"]).tag(request["Tags"])
+        return {}
+
+    def untag_resource(self, request: Members) -> Members:
+        """Remove tags from a collection."""
+        self._tagged(request["ResourceArn"]).untag(request["TagKeys"])
+        return {}
+
+    def list_tags_for_resource(self, request: Members) -> Members:
+        """List the tags of a collection."""
+        return {"Tags": self._tagged(request["ResourceArn"]).tags()}
+
+    def _tagged(self, arn: str) -> Collection:
+        """Return the collection that an ARN names.
+
+        Raises:
+            InvalidParameterException: it is no ARN of Rekognition's.
+            ResourceNotFoundException: there is none here.
+        """
+        if not _ARN.fullmatch(arn):
+            raise InvalidParameterException
+        prefix, _, collection_id = arn.partition("/")
+        if f"{prefix}/" != f"arn:{self._arn_prefix}":
+            raise ResourceNotFoundException(f"The resource: {arn} does not exist")
+        return self._collections.get(collection_id)
+
     def detect_faces(self, request: Members) -> Members:
-        """Describe the faces in an image, the largest first."""
+        """Describe the faces in an image, the largest first.
+
+        Whichever Attributes are asked for, the answer has those that are truly computed, which are
+        AWS's default ones; AWS gives these always, too.
+        """
         image = images.decode(self._image_bytes(request["Image"]))
         return {"FaceDetails": [answers.face_detail(a) for a in self._analyse(image)]}
 
@@ -123,7 +163,7 @@ class Operations:
         )
         image_id = str(uuid.uuid5(_IMAGE_IDS, hashlib.sha256(content).hexdigest()))
         external_image_id = request.get("ExternalImageId")
-        indexed = collection.add(
+        new = [
             NewFace(
                 image_id=image_id,
                 external_image_id=external_image_id,
@@ -132,7 +172,8 @@ class Operations:
                 vector=portrait.embedding.vector,
             )
             for portrait in chosen
-        )
+        ]
+        indexed = collection.write(lambda connection: collection.faces.add(connection, new))
         return {
             "FaceRecords": [
                 _face_record(face, portrait) for face, portrait in zip(indexed, chosen, strict=True)
@@ -147,38 +188,50 @@ class Operations:
     def list_faces(self, request: Members) -> Members:
         """List the faces of a collection in the order in which they were indexed."""
         collection = self._collections.get(request["CollectionId"])
-        if "UserId" in request:
-            raise ResourceNotFoundException(f"The user id: {request['UserId']} does not exist")
-        scope = f"ListFaces {collection.collection_id} {request.get('FaceIds', '')}"
+        user_id, face_ids = request.get("UserId"), request.get("FaceIds")
+        user = None if user_id is None else collection.users.get(user_id).key
+        scope = f"ListFaces {collection.collection_id} {user_id or ''} {face_ids or ''}"
         after = paging.decode(scope, request.get("NextToken"))
         size = request.get("MaxResults") or DEFAULT_PAGE
-        listed = collection.page(after, size + 1, request.get("FaceIds"))
+        listed = collection.faces.page(after, size + 1, face_ids=face_ids, user=user)
         page, last = paging.split(listed, size)
         answer: Members = {
-            "Faces": [answers.indexed_face(item.face) for item in page],
+            "Faces": [answers.indexed_face(face) for face in page],
             "FaceModelVersion": FACE_MODEL_VERSION,
         }
         if last is not None:
-            answer["NextToken"] = paging.encode(scope, last.position)
+            answer["NextToken"] = paging.encode(scope, last.key)
         return answer
 
     def delete_faces(self, request: Members) -> Members:
-        """Take faces out of a collection."""
+        """Take faces out of a collection, but none that belongs to a user."""
         collection = self._collections.get(request["CollectionId"])
-        wanted = dict.fromkeys(request["FaceIds"])
-        deleted = collection.remove(list(wanted))
-        missing = [face_id for face_id in wanted if face_id not in set(deleted)]
-        return {
-            "DeletedFaces": deleted,
-            "UnsuccessfulFaceDeletions": [
-                {"FaceId": face_id, "Reasons": ["FACE_NOT_FOUND"]} for face_id in missing
-            ],
-        }
+
+        def delete(connection: sqlite3.Connection) -> Members:
+            known = collection.faces.find(request["FaceIds"], connection)
+            deleted: list[IndexedFace] = []
+            refused: list[Refused] = []
+            for face_id in dict.fromkeys(request["FaceIds"]):
+                face = known.get(face_id)
+                if face is None:
+                    refused.append(Refused(face_id, ["FACE_NOT_FOUND"]))
+                elif face.user_id is not None:
+                    reason = "ASSOCIATED_TO_AN_EXISTING_USER"
+                    refused.append(Refused(face_id, [reason], face.user_id))
+                else:
+                    deleted.append(face)
+            collection.faces.remove(connection, deleted)
+            return {
+                "DeletedFaces": [face.face_id for face in deleted],
+                "UnsuccessfulFaceDeletions": answers.refused_faces(refused),
+            }
+
+        return collection.write(delete)
 
     def search_faces(self, request: Members) -> Members:
         """Find the faces of a collection that look like one of them."""
         collection = self._collections.get(request["CollectionId"])
-        matches = collection.search_by_face(
+        matches = collection.faces.search_by_face(
             request["FaceId"],
             request.get("FaceMatchThreshold", DEFAULT_THRESHOLD),
             request.get("MaxFaces", MAX_MATCHES),
@@ -193,7 +246,7 @@ class Operations:
         """Find the faces of a collection that look like the largest face in an image."""
         collection = self._collections.get(request["CollectionId"])
         (searched,) = self._good_portraits(request["Image"], request, limit=1, complaint=_NO_FACE)
-        matches = collection.search(
+        matches = collection.faces.search(
             searched.embedding.vector,
             request.get("FaceMatchThreshold", DEFAULT_THRESHOLD),
             request.get("MaxFaces", MAX_MATCHES),
@@ -204,6 +257,101 @@ class Operations:
             "FaceMatches": answers.face_matches(matches),
             "FaceModelVersion": FACE_MODEL_VERSION,
         }
+
+    def create_user(self, request: Members) -> Members:
+        """Make a user without faces."""
+        collection = self._collections.get(request["CollectionId"])
+
+        def create(connection: sqlite3.Connection) -> Members:
+            collection.users.create(connection, request["UserId"])
+            return {}
+
+        return collection.write(once("CreateUser", request, create))
+
+    def delete_user(self, request: Members) -> Members:
+        """Delete a user; the user's faces stay in the collection."""
+        collection = self._collections.get(request["CollectionId"])
+
+        def delete(connection: sqlite3.Connection) -> Members:
+            collection.users.delete(connection, request["UserId"])
+            return {}
+
+        return collection.write(once("DeleteUser", request, delete))
+
+    def list_users(self, request: Members) -> Members:
+        """List the users of a collection in the order in which they were created."""
+        collection = self._collections.get(request["CollectionId"])
+        scope = f"ListUsers {collection.collection_id}"
+        after = paging.decode(scope, request.get("NextToken"))
+        size = request.get("MaxResults", MAX_USERS)
+        page, last = paging.split(collection.users.page(after, size + 1), size)
+        answer: Members = {"Users": [answers.user(user) for user in page]}
+        if last is not None:
+            answer["NextToken"] = paging.encode(scope, last.key)
+        return answer
+
+    def associate_faces(self, request: Members) -> Members:
+        """Add faces to a user's, if they look like the user."""
+        collection = self._collections.get(request["CollectionId"])
+        threshold = request.get("UserMatchThreshold", DEFAULT_ASSOCIATION_THRESHOLD)
+
+        def associate(connection: sqlite3.Connection) -> Members:
+            outcome = collection.users.associate(
+                connection, request["UserId"], request["FaceIds"], threshold
+            )
+            return _outcome("Association", "AssociatedFaces", outcome)
+
+        return collection.write(once("AssociateFaces", request, associate))
+
+    def disassociate_faces(self, request: Members) -> Members:
+        """Take faces away from a user; they stay in the collection."""
+        collection = self._collections.get(request["CollectionId"])
+
+        def disassociate(connection: sqlite3.Connection) -> Members:
+            outcome = collection.users.disassociate(
+                connection, request["UserId"], request["FaceIds"]
+            )
+            return _outcome("Disassociation", "DisassociatedFaces", outcome)
+
+        return collection.write(once("DisassociateFaces", request, disassociate))
+
+    def search_users(self, request: Members) -> Members:
+        """Find the users who look like a face of the collection, or like another user."""
+        collection = self._collections.get(request["CollectionId"])
+        if ("UserId" in request) == ("FaceId" in request):
+            raise InvalidParameterException("Either UserId or FaceId should be provided.")
+        threshold = request.get("UserMatchThreshold", DEFAULT_THRESHOLD)
+        limit = request.get("MaxUsers", MAX_USERS)
+        answer: Members = {"FaceModelVersion": FACE_MODEL_VERSION}
+        if "UserId" in request:
+            matches = collection.users.search_by_user(request["UserId"], threshold, limit)
+            answer["SearchedUser"] = {"UserId": request["UserId"]}
+        else:
+            vector = collection.faces.vector_of(request["FaceId"])
+            matches = collection.users.search(vector, threshold, limit)
+            answer["SearchedFace"] = {"FaceId": request["FaceId"]}
+        return answer | {"UserMatches": answers.user_matches(matches)}
+
+    def search_users_by_image(self, request: Members) -> Members:
+        """Find the users who look like the largest face in an image."""
+        collection = self._collections.get(request["CollectionId"])
+        chosen, left_out = self._choose(
+            self._image_bytes(request["Image"]), request.get("QualityFilter", "NONE"), limit=1
+        )
+        answer: Members = {
+            "UserMatches": [],
+            "FaceModelVersion": FACE_MODEL_VERSION,
+            "UnsearchedFaces": [_unsearched_face(face) for face in left_out],
+        }
+        for searched in chosen:
+            matches = collection.users.search(
+                searched.embedding.vector,
+                request.get("UserMatchThreshold", DEFAULT_THRESHOLD),
+                request.get("MaxUsers", MAX_USERS),
+            )
+            answer["UserMatches"] = answers.user_matches(matches)
+            answer["SearchedFace"] = {"FaceDetail": answers.face_detail(searched.analysis)}
+        return answer
 
     def compare_faces(self, request: Members) -> Members:
         """Compare the largest face in an image with all faces in another."""
@@ -295,4 +443,20 @@ def _face_record(face: IndexedFace, portrait: _Portrait) -> Members:
     return {
         "Face": answers.indexed_face(face),
         "FaceDetail": answers.face_detail(portrait.analysis),
+    }
+
+
+def _outcome(noun: str, done: str, outcome: Outcome) -> Members:
+    return {
+        done: answers.face_ids(outcome.done),
+        f"UnsuccessfulFace{noun}s": answers.refused_faces(outcome.refused),
+        "UserStatus": answers.user_status(outcome.has_faces),
+    }
+
+
+def _unsearched_face(face: _LeftOut) -> Members:
+    words = {"EXCEEDS_MAX_FACES": "FACE_NOT_LARGEST"}
+    return {
+        "FaceDetails": answers.face_detail(face.analysis),
+        "Reasons": [words.get(reason, reason) for reason in face.reasons],
     }

@@ -7,6 +7,7 @@ import json
 import logging
 import uuid
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore import xform_name
@@ -15,7 +16,7 @@ from werkzeug.wrappers import Request, Response
 
 from localaws.rekognition import shapes
 from localaws.rekognition.collections import Collections
-from localaws.rekognition.engine import OpenCVEngine
+from localaws.rekognition.engine import OpenVINOEngine
 from localaws.rekognition.exceptions import (
     AWSError,
     InternalServerError,
@@ -51,6 +52,10 @@ class RekognitionApp:
             the latest); raises ``LookupError`` when there is none or it may not be read.
         region: the region in the ARNs of collections.
         account: the account in the ARNs of collections.
+        path: the file in which everything is kept; None keeps nothing beyond the process.
+
+    Raises:
+        localaws.database.DataUnusable: the file is damaged, or from another face model.
     """
 
     def __init__(
@@ -59,9 +64,10 @@ class RekognitionApp:
         *,
         region: str = "us-east-1",
         account: str = "123456789012",
+        path: Path | None = None,
     ) -> None:
-        self._collections = Collections()
-        self._engine = OpenCVEngine()
+        self._collections = Collections(path)
+        self._engine = OpenVINOEngine()
         self._operations = Operations(
             self._collections, self._engine, read_object, region=region, account=account
         )
@@ -91,6 +97,10 @@ class RekognitionApp:
     def reset(self) -> None:
         """Delete all collections."""
         self._collections.clear()
+
+    def close(self) -> None:
+        """Close the file; no request can be answered any more."""
+        self._collections.close()
 
     def _answer(self, request: Request) -> dict[str, Any]:
         operation = request.headers.get("X-Amz-Target", "").removeprefix(_TARGET_PREFIX)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from botocore.loaders import Loader
-from botocore.model import ListShape, ServiceModel, Shape, StringShape, StructureShape
+from botocore.model import ListShape, MapShape, ServiceModel, Shape, StringShape, StructureShape
 
 MODEL = ServiceModel(Loader().load_service_model("rekognition", "service-2"), "rekognition")
 
@@ -20,6 +20,7 @@ _JSON_TYPES = {
     "boolean": bool,
     "structure": dict,
     "list": list,
+    "map": dict,
 }
 
 
@@ -59,16 +60,27 @@ def mismatches(shape: Shape, value: Any, path: str) -> Iterator[str]:
     least = size if isinstance(shape, ListShape) else limits.get("min", size)
     if not least <= size <= limits.get("max", size):
         yield f"{path}: {value!r} is out of range"
-    if "pattern" in limits and not re.fullmatch(limits["pattern"], value):
+    if "pattern" in limits and not _matches(limits["pattern"], value):
         yield f"{path}: {value!r} does not match {limits['pattern']}"
     if isinstance(shape, StringShape) and shape.enum and value not in shape.enum:
         yield f"{path}: {value!r} is none of {shape.enum}"
     if isinstance(shape, ListShape):
         for item in value:
             yield from mismatches(shape.member, item, f"{path}[]")
+    if isinstance(shape, MapShape):
+        for key, item in value.items():
+            yield from mismatches(shape.key, key, f"{path}.key")
+            yield from mismatches(shape.value, item, f"{path}.{key}")
     if isinstance(shape, StructureShape):
         yield from (f"{path}.{name} is unknown" for name in value.keys() - shape.members.keys())
         missing = set(shape.required_members) - value.keys()
         yield from (f"{path}.{name} is missing" for name in missing)
         for name in value.keys() & shape.members.keys():
             yield from mismatches(shape.members[name], value[name], f"{path}.{name}")
+
+
+def _matches(pattern: str, value: str) -> bool:
+    """Match a pattern of the service model, which is written for Java."""
+    for java, python in ((r"\p{L}", r"\w"), (r"\p{N}", r"\w"), (r"\p{Z}", r"\s")):
+        pattern = pattern.replace(java, python)
+    return re.fullmatch(pattern, value) is not None

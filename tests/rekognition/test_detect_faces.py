@@ -1,6 +1,7 @@
 """DetectFaces: where the faces are, and how well they can be seen."""
 
 import pytest
+from botocore.exceptions import ClientError
 from PIL import ImageOps
 
 from tests.photographs import (
@@ -47,10 +48,18 @@ def test_coordinates_are_ratios_and_landmarks_lie_where_they_should(rekognition)
     assert marks["eyeLeft"][1] < marks["nose"][1] < marks["mouthLeft"][1]
 
 
-def test_only_what_is_computed_is_answered(rekognition):
-    (face,) = detect(rekognition, photograph("obama.jpg"), Attributes=["ALL"])
+@pytest.mark.parametrize(
+    "attributes", [["ALL"], ["DEFAULT"], ["ALL", "DEFAULT"], ["AGE_RANGE"], ["DEFAULT", "SMILE"]]
+)
+def test_only_what_is_computed_is_answered(rekognition, attributes):
+    (face,) = detect(rekognition, photograph("obama.jpg"), Attributes=attributes)
 
     assert set(face) == {"BoundingBox", "Confidence", "Landmarks", "Pose", "Quality"}
+
+
+def test_an_attribute_that_aws_does_not_have_is_refused(rekognition):
+    with pytest.raises(ClientError, match=r"at 'attributes\.1\.member' failed to satisfy"):
+        detect(rekognition, photograph("obama.jpg"), Attributes=["HAIR"])
 
 
 def test_nobody_is_found_in_a_landscape(rekognition):

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from PIL import Image
 
 from localaws.rekognition.images import MAX_S3_OBJECT_BYTES, decode
-from tests.photographs import as_jpeg, encoded, landscape, opened, photograph, resized
+from tests.photographs import as_jpeg, encoded, landscape, opened, photograph, resized, rotated
 
 
 def detect(rekognition, content):
@@ -56,13 +56,33 @@ def test_any_jpeg_or_png_is_read(rekognition, content):
 def test_what_is_transparent_is_white():
     clear = Image.new("RGBA", (100, 100), (0, 0, 0, 0))
 
-    assert decode(encoded(clear, "PNG")).min() == 255
+    assert decode(encoded(clear, "PNG")).pixels(1).min() == 255
 
 
-def test_pixels_are_blue_green_red():
+def test_pixels_are_red_green_blue():
     red = encoded(Image.new("RGB", (100, 100), "red"), "PNG")
 
-    assert decode(red)[50, 50].tolist() == [0, 0, 255]
+    assert decode(red).pixels(1)[50, 50].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
+def test_a_large_photograph_is_decoded_as_finely_as_asked_for(file_format):
+    image = decode(encoded(opened(resized(photograph("obama.jpg"), 2000)), file_format))
+
+    assert (image.width, image.height) == (1601, 2000)
+    assert image.pixels(0.25).shape[0] in (500, 1000)
+    assert image.pixels(1).shape == (2000, 1601, 3)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photograph_is_upright_at_every_scale(orientation):
+    upright = decode(photograph("obama.jpg"))
+    image = decode(rotated(resized(photograph("obama.jpg"), 2000), orientation))
+
+    assert (image.width, image.height) == (1601, 2000)
+    for scale in (0.25, 1):
+        pixels = Image.fromarray(image.pixels(scale)).resize((upright.width, upright.height))
+        assert np.abs(np.asarray(pixels, float) - upright.pixels(1)).mean() < 5
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")

@@ -1,6 +1,7 @@
 """The vector index finds what a search through all vectors would."""
 
 import numpy as np
+import pytest
 
 from localaws.rekognition.vectors import VectorIndex
 
@@ -33,3 +34,25 @@ def test_a_search_is_exact_after_many_additions_and_removals():
     assert len(index) == 350
     assert [neighbour.key for neighbour in found] == best
     assert all(np.array_equal(index[key], vectors[key]) for key in kept)
+
+
+def test_what_is_not_there_is_not_found():
+    index, vectors = VectorIndex(128), unit_vectors(2)
+    index.add(7, vectors[0])
+    index.add(8, vectors[1])
+    index.remove([7, 9])
+
+    assert np.array_equal(index[8], vectors[1])
+    for key in (7, 9):
+        with pytest.raises(KeyError):
+            index[key]
+
+
+def test_a_vector_may_be_exchanged():
+    index, (before, after) = VectorIndex(128), unit_vectors(2)
+    index.add(7, before)
+    index.remove([7])
+    index.add(7, after)
+
+    assert [neighbour.key for neighbour in index.search(after, 10)] == [7]
+    assert np.array_equal(index[7], after)

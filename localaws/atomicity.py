@@ -1,8 +1,9 @@
-"""DynamoDB in moto, made safe for many callers and quick with many items.
+"""DynamoDB's promise that a write is seen whole or not at all, which moto does not keep.
 
-moto takes no locks, and to be able to undo a transaction it copies the whole table: what others
-write meanwhile is lost when it is undone, and a table of thousands of items takes long to copy.
-Here one request is answered at a time, and only the items of a transaction are put back.
+moto changes items in place and step by step: requests that come meanwhile see an item without its
+new attributes, half of a transaction, or a condition that held a moment ago. To be able to undo a
+transaction it copies the whole table: with thousands of items that takes long, and what others have
+written meanwhile is lost when the copy is put back.
 """
 
 import copy
@@ -14,14 +15,17 @@ from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import Table
 
+from localaws.wsgi import read_body
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 
 _moto_transact_write_items = DynamoDBBackend.transact_write_items
 
 
-class OneAtATime:
-    """WSGI middleware that answers DynamoDB's requests one after the other."""
+class AtomicDynamoDB:
+    """WSGI middleware that lets requests to DynamoDB through one at a time."""
 
     def __init__(self, app: "WSGIApplication") -> None:
         """Take moto's application."""
@@ -32,9 +36,10 @@ class OneAtATime:
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        """Answer a request, alone if it is for DynamoDB."""
-        if not environ.get("HTTP_X_AMZ_TARGET", "").startswith("DynamoDB"):
+        """Pass a request on when the one before is over."""
+        if not environ.get("HTTP_X_AMZ_TARGET", "").startswith("DynamoDB_"):
             return self._app(environ, start_response)
+        read_body(environ)  # now, so that a slow client holds up nobody
         with self._lock:
             return [b"".join(self._app(environ, start_response))]
 

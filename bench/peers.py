@@ -1,0 +1,88 @@
+"""What the local Rekognition is compared with: other software for the same work."""
+
+import importlib
+import importlib.util
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from localaws.rekognition import models
+from localaws.rekognition.detector import SCORE_THRESHOLD
+from localaws.rekognition.images import Pixels
+
+HOW_TO_INSTALL = "pip install --no-deps -r requirements-bench.txt"
+
+
+class NotInstalled(Exception):
+    """A peer, or something that it needs, is missing."""
+
+
+class OpenCVFaces:
+    """OpenCV's own classes on the same model files; for one thread at a time."""
+
+    def __init__(self) -> None:
+        yunet, sface = (
+            np.frombuffer(models.read(model), np.uint8) for model in (models.YUNET, models.SFACE)
+        )
+        nothing = np.empty(0, np.uint8)
+        size = (256, 256)
+        self._detector = cv2.FaceDetectorYN.create("onnx", yunet, nothing, size, SCORE_THRESHOLD)
+        self._recogniser = cv2.FaceRecognizerSF.create("onnx", sface, nothing)
+
+    def recognise(self, pixels: Pixels) -> None:
+        """Find the largest face and make its vector; pixels are in the order blue, green, red."""
+        self._detector.setInputSize((pixels.shape[1], pixels.shape[0]))
+        _, rows = self._detector.detect(pixels)
+        if rows is not None:
+            largest = max(rows, key=lambda row: row[2] * row[3])
+            self._recogniser.feature(self._recogniser.alignCrop(pixels, largest))
+
+
+class FaceRecognition:
+    """The library ``face_recognition``, which is dlib, as its README uses it.
+
+    Raises:
+        NotInstalled: it or what it needs is missing.
+    """
+
+    def __init__(self) -> None:
+        # It ends the process when its models or pkg_resources are missing.
+        _require("dlib", "face_recognition_models", "pkg_resources")
+        self._library = _require("face_recognition")
+
+    def recognise(self, pixels: Pixels) -> None:
+        """Find the largest face and make its vector; pixels are in the order red, green, blue."""
+        boxes = self._library.face_locations(pixels)
+        if boxes:
+            largest = max(boxes, key=lambda box: (box[2] - box[0]) * (box[1] - box[3]))
+            self._library.face_encodings(pixels, [largest])
+
+
+class FaissIndex:
+    """faiss's exact index of inner products.
+
+    Raises:
+        NotInstalled: faiss-cpu is missing.
+    """
+
+    def __init__(self, vectors: NDArray[np.float32]) -> None:
+        self._faiss = _require("faiss")
+        self._index = self._faiss.IndexFlatIP(vectors.shape[1])
+        self._index.add(vectors)
+
+    def search(self, vector: NDArray[np.float32], limit: int, threads: int) -> list[int]:
+        """Return the rows of the nearest vectors, best first."""
+        self._faiss.omp_set_num_threads(threads)
+        _, rows = self._index.search(vector[np.newaxis], limit)
+        nearest: list[int] = rows[0].tolist()
+        return nearest
+
+
+def _require(*names: str) -> Any:
+    """Import the modules, and return the last."""
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            raise NotInstalled(f"{name} is not installed: {HOW_TO_INSTALL}")
+    return [importlib.import_module(name) for name in names][-1]

@@ -1,0 +1,330 @@
+"""The faces of a collection: storing them, and finding those that look alike.
+
+What is known of a face is a row of the database. Its vector is there too, where the database is
+kept, and besides in a matrix in memory, which is what is searched.
+"""
+
+import itertools
+import sqlite3
+import struct
+import threading
+import uuid
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from localaws.database import Database, Row, damaged
+from localaws.rekognition import calibration
+from localaws.rekognition.engine import VECTOR_LENGTH
+from localaws.rekognition.exceptions import InvalidParameterException
+from localaws.rekognition.geometry import Box
+from localaws.rekognition.vectors import VectorIndex
+
+SCHEMA: Final = """
+CREATE TABLE faces (
+    key INTEGER PRIMARY KEY AUTOINCREMENT,  -- in the order in which faces came
+    collection INTEGER NOT NULL REFERENCES collections ON DELETE CASCADE,
+    face_id BLOB NOT NULL UNIQUE,
+    image_id BLOB NOT NULL,
+    external_image_id TEXT,
+    box_left REAL NOT NULL,
+    box_top REAL NOT NULL,
+    box_width REAL NOT NULL,
+    box_height REAL NOT NULL,
+    confidence REAL NOT NULL,
+    vector BLOB,
+    checksum INTEGER NOT NULL,
+    user INTEGER REFERENCES users
+);
+CREATE INDEX faces_of_collection ON faces (collection);
+CREATE INDEX faces_of_image ON faces (image_id);
+CREATE INDEX faces_of_user ON faces (user);
+"""
+
+# A + before a column keeps SQLite from finding all faces of the collection by its index first.
+_SELECT: Final = """
+SELECT f.key, f.face_id, f.image_id, f.external_image_id, f.box_left, f.box_top, f.box_width,
+    f.box_height, f.confidence, u.user_id
+FROM faces f LEFT JOIN users u ON u.key = f.user
+"""
+# SQLite binds no more than this many values to a statement in every version.
+_BATCH: Final = 500
+_STORED_VECTOR: Final = np.dtype("<f4")
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedFace:
+    """A face in a collection."""
+
+    key: int
+    """Its position in the order in which faces came."""
+    face_id: str
+    image_id: str
+    external_image_id: str | None
+    bounding_box: Box
+    """Relative to the image's sides."""
+    confidence: float
+    user_id: str | None = None
+    """The user that it is associated with."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NewFace:
+    """A face to be put into a collection."""
+
+    image_id: str
+    external_image_id: str | None
+    bounding_box: Box
+    confidence: float
+    vector: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class FaceMatch:
+    """A face of a collection, and how alike it is to the one searched for, 0 to 100."""
+
+    face: IndexedFace
+    similarity: float
+
+
+class Faces:
+    """The faces of one collection; safe to share between threads.
+
+    What takes a connection is part of a transaction; see ``Database.write``. The matrix may be
+    ahead of the rows by what is not on disk yet: a face is found when both have it.
+    """
+
+    def __init__(self, database: Database, collection: int) -> None:
+        """Take the database, and the key of the collection in it."""
+        self._database = database
+        self._collection = collection
+        self._lock = threading.Lock()
+        self._vectors = VectorIndex(VECTOR_LENGTH)
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._vectors)
+
+    def load(self, key: int, vector: NDArray[np.float32]) -> None:
+        """Take the vector of a face whose row there is."""
+        self._vectors.add(key, vector)
+
+    def add(self, connection: sqlite3.Connection, faces: Iterable[NewFace]) -> list[IndexedFace]:
+        """Store the faces of an image, and return them with their ids.
+
+        A face that is there already, from the same image under the same ExternalImageId, is not
+        doubled but returned as it is. Without ExternalImageId each is a new one.
+        """
+        return [self._find(connection, face) or self._insert(connection, face) for face in faces]
+
+    def _find(self, connection: sqlite3.Connection, face: NewFace) -> IndexedFace | None:
+        """Return the face that is there already.
+
+        The box says which face of the image it is: the same image always gives the same boxes.
+        """
+        if face.external_image_id is None:
+            return None
+        rows = connection.execute(
+            f"{_SELECT} WHERE f.image_id = ? AND f.external_image_id = ? AND +f.collection = ?"
+            " AND f.box_left = ? AND f.box_top = ? AND f.box_width = ? AND f.box_height = ?",
+            (
+                uuid.UUID(face.image_id).bytes,
+                face.external_image_id,
+                self._collection,
+                *_sides(face.bounding_box),
+            ),
+        )
+        return next(map(_face, rows), None)
+
+    def _insert(self, connection: sqlite3.Connection, face: NewFace) -> IndexedFace:
+        face_id = uuid.uuid4()
+        known = (
+            face_id.bytes,
+            uuid.UUID(face.image_id).bytes,
+            face.external_image_id,
+            *_sides(face.bounding_box),
+            face.confidence,
+        )
+        vector = face.vector.astype(_STORED_VECTOR).tobytes() if self._database.path else None
+        key = connection.execute(
+            "INSERT INTO faces (collection, face_id, image_id, external_image_id, box_left,"
+            " box_top, box_width, box_height, confidence, vector, checksum)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (self._collection, *known, vector, _checksum(known, vector or b"")),
+        ).lastrowid
+        assert key is not None
+        with self._lock:
+            self._vectors.add(key, face.vector)
+        return IndexedFace(
+            key,
+            str(face_id),
+            face.image_id,
+            face.external_image_id,
+            face.bounding_box,
+            face.confidence,
+        )
+
+    def remove(self, connection: sqlite3.Connection, faces: Sequence[IndexedFace]) -> None:
+        """Forget faces that are there."""
+        keys = [face.key for face in faces]
+        connection.executemany("DELETE FROM faces WHERE key = ?", [(key,) for key in keys])
+        with self._lock:
+            self._vectors.remove(keys)
+
+    def find(
+        self, face_ids: Iterable[str], connection: sqlite3.Connection | None = None
+    ) -> dict[str, IndexedFace]:
+        """Return those faces of the collection that have one of some ids, by their ids."""
+        wanted = [uuid.UUID(face_id).bytes for face_id in face_ids]
+        found = self._select("f.face_id", wanted, connection)
+        return {face.face_id: face for face in found}
+
+    def _select(
+        self, column: str, values: Sequence[Any], connection: sqlite3.Connection | None = None
+    ) -> list[IndexedFace]:
+        """Return the collection's faces of which a column has one of some values."""
+        found: list[IndexedFace] = []
+        for start in range(0, len(values), _BATCH):
+            batch = values[start : start + _BATCH]
+            statement = (
+                f"{_SELECT} WHERE {column} IN ({', '.join('?' * len(batch))}) AND +f.collection = ?"
+            )
+            parameters = (*batch, self._collection)
+            if connection is None:
+                rows = self._database.read(statement, parameters)
+            else:
+                rows = connection.execute(statement, parameters).fetchall()
+            found += map(_face, rows)
+        return found
+
+    def page(
+        self,
+        after: int,
+        limit: int,
+        *,
+        face_ids: Iterable[str] | None = None,
+        user: int | None = None,
+    ) -> list[IndexedFace]:
+        """Return the faces that came after a position, in that order.
+
+        Args:
+            after: the position, 0 to begin with the first.
+            limit: the most faces to return.
+            face_ids: leave out all others; None leaves out none.
+            user: leave out those not associated with the user of this key; None leaves out none.
+        """
+        if face_ids is not None:
+            found = self.find(face_ids).values()
+            mine = {face.key for face in self.of_user(user)} if user is not None else None
+            chosen = [f for f in found if f.key > after and (mine is None or f.key in mine)]
+            return sorted(chosen, key=lambda face: face.key)[:limit]
+        column, value = ("collection", self._collection) if user is None else ("user", user)
+        rows = self._database.read(
+            f"{_SELECT} WHERE f.{column} = ? AND f.key > ? ORDER BY f.key LIMIT ?",
+            (value, after, limit),
+        )
+        return [_face(row) for row in rows]
+
+    def of_user(self, user: int, connection: sqlite3.Connection | None = None) -> list[IndexedFace]:
+        """Return the faces associated with the user of a key."""
+        return self._select("f.user", [user], connection)
+
+    def vector(self, face: IndexedFace) -> NDArray[np.float32] | None:
+        """Return the vector of a face; None when the face has just been deleted."""
+        with self._lock:
+            try:
+                return self._vectors[face.key]
+            except KeyError:
+                return None
+
+    def search(self, vector: NDArray[np.float32], threshold: float, limit: int) -> list[FaceMatch]:
+        """Return the faces that look like a vector, the most alike first.
+
+        Args:
+            vector: shape (128,), length 1.
+            threshold: the least similarity to be returned, 0 to 100.
+            limit: the most faces to return.
+        """
+        with self._lock:
+            nearest = nearest_keys(self._vectors, vector, threshold, limit)
+        faces = {face.key: face for face in self._select("f.key", list(nearest))}
+        return [
+            FaceMatch(faces[key], similarity) for key, similarity in nearest.items() if key in faces
+        ]
+
+    def search_by_face(self, face_id: str, threshold: float, limit: int) -> list[FaceMatch]:
+        """Return the other faces that look like one in the collection, the most alike first.
+
+        Raises:
+            InvalidParameterException: there is no face of that id.
+        """
+        matches = self.search(self.vector_of(face_id), threshold, limit + 1)
+        return [match for match in matches if match.face.face_id != face_id][:limit]
+
+    def vector_of(self, face_id: str) -> NDArray[np.float32]:
+        """Return the vector of a face, given its id.
+
+        Raises:
+            InvalidParameterException: there is no face of that id.
+        """
+        face = self.find([face_id]).get(face_id)
+        vector = self.vector(face) if face else None
+        if vector is None:
+            raise InvalidParameterException("faceId was not found in the collection.")
+        return vector
+
+
+def nearest_keys(
+    index: VectorIndex, vector: NDArray[np.float32], threshold: float, limit: int
+) -> dict[int, float]:
+    """Return the keys of what looks like a vector and its similarity, the most alike first."""
+    nearest = (
+        (found.key, calibration.similarity(found.cosine)) for found in index.search(vector, limit)
+    )
+    return dict(itertools.takewhile(lambda match: match[1] >= threshold, nearest))
+
+
+def read_vectors(
+    database: Database,
+) -> Iterable[tuple[int, int, int | None, NDArray[np.float32]]]:
+    """Yield collection, key, user and vector of every face that is kept.
+
+    Raises:
+        DataUnusable: a face is not as it was written.
+    """
+    for collection, key, user, vector, checksum, *known in database.scan(
+        "SELECT collection, key, user, vector, checksum, face_id, image_id, external_image_id,"
+        " box_left, box_top, box_width, box_height, confidence FROM faces ORDER BY key"
+    ):
+        if _checksum(known, vector) != checksum:
+            raise damaged(database.path, f"face {key}")
+        yield collection, key, user, np.frombuffer(vector, _STORED_VECTOR)
+
+
+def _checksum(known: Sequence[Any], vector: bytes) -> int:
+    """Return a checksum of what never changes of a face."""
+    face_id, image_id, external_image_id, *numbers = known
+    packed = struct.pack("<5d", *numbers)
+    text = (external_image_id or "").encode()
+    return zlib.crc32(b"".join((vector, face_id, image_id, packed, text)))
+
+
+def _sides(box: Box) -> tuple[float, float, float, float]:
+    return box.left, box.top, box.width, box.height
+
+
+def _face(row: Row) -> IndexedFace:
+    key, face_id, image_id, external_image_id, *sides, confidence, user_id = row
+    return IndexedFace(
+        key,
+        str(uuid.UUID(bytes=face_id)),
+        str(uuid.UUID(bytes=image_id)),
+        external_image_id,
+        Box(*sides),
+        confidence,
+        user_id,
+    )
