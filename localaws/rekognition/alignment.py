@@ -1,5 +1,6 @@
 """Cutting a face out of an image so that its eyes, nose and mouth lie where SFace expects them."""
 
+import math
 from typing import Final, TypeAlias
 
 import cv2
@@ -50,7 +51,7 @@ def cut_out(image: Image, transform: Transform, side: int, fineness: float = 1) 
     """
     pixels = image.pixels(fineness * _scale(transform))
     height, width = pixels.shape[:2]
-    transform = transform @ np.linalg.inv(_resampling(width / image.width, height / image.height))
+    transform = transform @ _resampling(image.width / width, image.height / height)
     if _scale(transform) < _STEEPEST_WARP:
         pixels, moved = _averaged_around(pixels, transform, side)
         transform = transform @ np.linalg.inv(moved)
@@ -111,7 +112,8 @@ def _averaged_around(pixels: Pixels, transform: Transform, side: int) -> tuple[P
 
 
 def _scale(transform: Transform) -> float:
-    return float(np.sqrt(abs(np.linalg.det(transform[:2, :2]))))
+    (a, b, _), (c, d, _), _ = transform.tolist()
+    return math.sqrt(abs(a * d - b * c))
 
 
 def _clamp(coordinate: float, size: int) -> int:

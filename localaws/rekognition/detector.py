@@ -29,6 +29,8 @@ Rows: TypeAlias = NDArray[np.float64]
 """What may be faces, a row for each: left, top, width and height of the box; x and y of five
 landmarks; the score."""
 
+_NO_ROWS: Final = np.empty((0, 15))
+
 # YuNet was made for faces of 10 to 300 pixels, and places the landmarks of larger ones badly, so a
 # second and cheap look is taken from afar at every image large enough to hold such faces.
 _COARSE_SIDE: Final = 352
@@ -139,6 +141,8 @@ def _close_up(face: Face) -> Transform:
 def _padded(pixels: Pixels) -> Pixels:
     height, width = pixels.shape[:2]
     below, beside = _padded_side(height) - height, _padded_side(width) - width
+    if not below and not beside:
+        return pixels
     padded = cv2.copyMakeBorder(pixels, 0, below, 0, beside, cv2.BORDER_CONSTANT)
     return np.asarray(padded, np.uint8)
 
@@ -161,13 +165,16 @@ def _candidates(outputs: Outputs, width: int) -> Rows:
 def _cells(outputs: Outputs, cell: int, columns: int) -> Rows:
     """Return the rows of the cells of one size."""
     is_face, is_centre, boxes, landmarks = (output[0] for output in outputs)
-    scores = np.sqrt(is_face.clip(0, 1) * is_centre.clip(0, 1))[:, 0]
-    (chosen,) = np.nonzero(scores >= SCORE_THRESHOLD)
+    squared_scores = is_face * is_centre
+    chosen = np.flatnonzero(squared_scores >= SCORE_THRESHOLD**2)
+    if not chosen.size:
+        return _NO_ROWS
     corners = np.stack([chosen % columns, chosen // columns], axis=1)
     centres = (boxes[chosen, :2].astype(np.float64) + corners) * cell
     sizes = np.exp(boxes[chosen, 2:].astype(np.float64)) * cell
     points = (landmarks[chosen] + np.tile(corners, 5)) * cell
-    return np.concatenate([centres - sizes / 2, sizes, points, scores[chosen, None]], axis=1)
+    scores = np.sqrt(squared_scores[chosen])
+    return np.concatenate([centres - sizes / 2, sizes, points, scores], axis=1)
 
 
 def _apart(rows: Rows) -> Rows:
@@ -180,8 +187,8 @@ def _apart(rows: Rows) -> Rows:
     while len(rows):
         together = _overlap(rows[0], rows) > _OVERLAP_THRESHOLD
         together[0] = True
-        best = rows[0].copy()
-        best[4:14] = np.average(rows[together, 4:14], axis=0, weights=rows[together, -1])
+        best, weights = rows[0].copy(), rows[together, -1]
+        best[4:14] = weights @ rows[together, 4:14] / weights.sum()
         kept.append(best)
         rows = rows[~together]
     return np.array(kept).reshape(-1, 15)

@@ -74,15 +74,19 @@ class Network:
         Args:
             images: each of shape (height, width, 3) in the order red, green, blue.
         """
+        if not images:
+            return []
         requests = [self._model.create_infer_request() for _ in images]
-        for request, image in zip(requests, images, strict=True):
-            request.start_async({0: np.ascontiguousarray(image)[np.newaxis]}, share_inputs=True)
-        for request in requests:
+        inputs = [{0: np.ascontiguousarray(image)[np.newaxis]} for image in images]
+        for request, pixels in zip(requests[:-1], inputs[:-1], strict=True):
+            request.start_async(pixels, share_inputs=True)
+        # Here and not in another thread, which would have to be woken first.
+        requests[-1].infer(inputs[-1], share_inputs=True)
+        for request in requests[:-1]:
             request.wait()
         # Copies: the tensors belong to the requests, which end here.
         return [
-            [np.array(request.get_tensor(output).data) for output in self._model.outputs]
-            for request in requests
+            [np.array(tensor.data) for tensor in request.output_tensors] for request in requests
         ]
 
 

@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import awscli
 import pytest
 from awscli.clidriver import create_clidriver
 
@@ -16,6 +18,8 @@ ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    # awscli sets it when it is imported, and others may have taken it away since.
+    "AWS_DATA_PATH": str(Path(awscli.__file__).parent / "data"),
 }
 
 
