@@ -13,6 +13,7 @@ import argparse
 import io
 import itertools
 import json
+import logging
 import os
 import sys
 import time
@@ -46,6 +47,7 @@ def main() -> int:
     parser.add_argument("--uploads", type=int, default=1000, help="photographs uploaded (1000)")
     parser.add_argument("--existing", type=int, default=5000, help="there before (5000)")
     options = parser.parse_args()
+    logging.getLogger("localaws").setLevel(logging.ERROR)  # that functions fail is meant here
     os.environ["INDEX_RATE"] = "1000"  # not the pace is measured, but what can be done
     with EmbeddedAWS() as aws:
         project = install(aws, str(ROOT))

@@ -187,11 +187,9 @@ class Walk:
             yield from self._through_photographs(after)
             after = None
         if start.phase != "faces":
-            yield Step("", Position("records", after), NOTHING)
             yield from self._through_records(after)
             after = None
         if self._repair and self._person_id is None:
-            yield Step("", Position("faces", after), NOTHING)
             yield from self._through_faces(after)
 
     def _through_photographs(self, after: str | None) -> Iterator[Step]:
@@ -223,6 +221,7 @@ class Walk:
         with ThreadPoolExecutor(AT_ONCE) as threads:
             while True:
                 position = Position("records", after)
+                yield Step("", position, NOTHING)
                 found, faces, after = self._records.page(self._person_id, after, PAGE)
                 stored = threads.map(self._photographs.head, (r.image_key for r in found))
                 for record, photograph in zip(found, stored, strict=True):
@@ -248,6 +247,7 @@ class Walk:
         and indexes it again.
         """
         while True:
+            yield Step("", Position("faces", after), NOTHING)
             face_ids, after = self._faces.page(after, PAGE)
             known = self._records.faces(face_ids)
             stray = [face_id for face_id in face_ids if face_id not in known]
@@ -256,7 +256,6 @@ class Walk:
                 self.repaired.faces += len(stray)
             if after is None:
                 return
-            yield Step("", Position("faces", after), NOTHING)
 
 
 def _malformed(field: str, detail: str) -> MalformedRequest:

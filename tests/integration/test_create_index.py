@@ -102,6 +102,28 @@ def test_what_does_not_fit_into_the_time_is_gone_on_with(
     silent.assert_consistent()
 
 
+@pytest.mark.parametrize("repair", [False, True])
+def test_a_walk_can_be_interrupted_at_any_page(
+    silent: Service, monkeypatch: pytest.MonkeyPatch, repair: bool
+) -> None:
+    for n in range(3):
+        silent.upload(f"faces/obama/{n}.jpg", photograph("obama.jpg"))
+    silent.post("create-index")
+    monkeypatch.setattr(indexing, "TIME_BUDGET", 0.0)
+    monkeypatch.setattr(indexing, "PAGE", 1)
+    token, calls, unchanged = None, 0, 0
+    while calls == 0 or token:
+        body = {"repair": repair} | ({"nextToken": token} if token else {})
+        report = silent.post("create-index", body).json()
+        unchanged += report["unchanged"]
+        token, calls = report["nextToken"], calls + 1
+
+    items_and_faces = 6 + (3 if repair else 0)
+    assert unchanged == 3
+    assert 3 + items_and_faces <= calls <= 3 + items_and_faces + 2
+    silent.assert_consistent()
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
