@@ -9,9 +9,9 @@ from typing import Final
 
 # Of 16.5 million pairs of photographs of different people in LFW, one in a thousand has a cosine of
 # .358 or more, one in ten thousand .415, and 4 in a million .491. With these two constants,
-# FaceMatchThreshold 80 is a cosine of .415, 90 is .435, 95 is .454, and 99 is .496.
+# FaceMatchThreshold 80 is a cosine of .410, 90 is .4305, 95 is .449, and 99 is .491.
 _SIMILARITY_STEEPNESS: Final = 39.6
-_SIMILARITY_MIDDLE: Final = 0.38
+_SIMILARITY_MIDDLE: Final = 0.375
 
 # YuNet's score of a plain face is .88 to .95, and of a doubtful one .6 to .8. Rekognition gives the
 # former above 99; at the score where the detector begins to report, it is even odds.
