@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 )
 def test_make_run(variables: list[str], data: str, fresh: bool) -> None:
     said = subprocess.run(
-        ["make", "--dry-run", "run", *variables],
+        ["make", "--no-print-directory", "--dry-run", "run", *variables],
         cwd=ROOT,
         capture_output=True,
         text=True,
