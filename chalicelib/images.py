@@ -98,7 +98,7 @@ def from_bytes(data: bytes) -> Photograph:
             media_type, (width, height) = PNG, _png_size(data)
         else:
             raise UnsupportedImage(_what_it_is(data))
-    except (struct.error, IndexError, StopIteration):
+    except (struct.error, IndexError):
         raise UnsupportedImage("The image is damaged or was cut off on its way.") from None
     if min(width, height) < MIN_SIDE:
         raise ImageTooSmall(

@@ -24,6 +24,8 @@ from msgspec import Meta
 from werkzeug.test import run_wsgi_app
 from werkzeug.wrappers import Response
 
+from localaws.wsgi import read_body
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -159,7 +161,7 @@ class Faults:
         if fault.kind.endswith("after"):
             run_wsgi_app(self._app, environ)
         else:
-            _read_the_rest(environ)
+            read_body(environ)  # so that the connection can be used again
         if fault.kind.startswith("crash"):
             self._kill(caller)
             return _hang_up(environ)
@@ -221,11 +223,6 @@ def _error(environ: "WSGIEnvironment", code: str, status: int) -> Response:
     answer = msgspec.json.encode({"__type": code, "message": "A scripted fault."})
     headers = {"x-amzn-ErrorType": code}
     return Response(answer, status, headers, content_type="application/x-amz-json-1.1")
-
-
-def _read_the_rest(environ: "WSGIEnvironment") -> None:
-    """Read the body, so that the connection can be used again."""
-    environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
 
 
 def _hang_up(environ: "WSGIEnvironment") -> Iterable[bytes]:

@@ -17,6 +17,8 @@ from xml.sax.saxutils import escape
 from werkzeug.formparser import parse_form_data
 from werkzeug.wrappers import Response
 
+from localaws.wsgi import read_body
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -52,8 +54,7 @@ class PostPolicies:
         is_form = environ.get("CONTENT_TYPE", "").startswith("multipart/form-data")
         if environ["REQUEST_METHOD"] != "POST" or not is_form or not bucket or "/" in bucket:
             return self._app(environ, start_response)
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        environ["wsgi.input"] = io.BytesIO(body)
+        body = read_body(environ)
         fields, size = _form({**environ, "wsgi.input": io.BytesIO(body)})
         try:
             check({**fields, "bucket": bucket}, size, self._secret_for)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from localaws.wsgi import read_body
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -37,7 +39,7 @@ class WireDifferences:
 
 
 def _rewrite(environ: "WSGIEnvironment", change: Callable[[bytes], bytes]) -> None:
-    body = change(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+    body = change(read_body(environ))
     environ["wsgi.input"] = io.BytesIO(body)
     environ["CONTENT_LENGTH"] = str(len(body))
 

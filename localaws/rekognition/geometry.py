@@ -23,11 +23,6 @@ class Box:
     width: float
     height: float
 
-    @property
-    def area(self) -> float:
-        """Width times height, in the square of the box's unit."""
-        return self.width * self.height
-
     def scaled(self, x_factor: float, y_factor: float) -> "Box":
         """Return the box with its coordinates multiplied."""
         return Box(
