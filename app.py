@@ -10,6 +10,7 @@ from typing import Any
 from chalice.app import Chalice, CORSConfig, Request, Response, S3Event
 
 from chalicelib import clients, indexing, registration, telemetry, verification
+from chalicelib.access import access
 from chalicelib.convergence import Converger
 from chalicelib.errors import as_problem
 from chalicelib.faces import Faces
@@ -31,6 +32,7 @@ faces = Faces(clients.rekognition, settings.faces_collection)
 converger = Converger(photographs, records, faces, settings.attempt_seconds)
 
 ANY = ["*/*"]  # what a body is, is told from the body; Chalice would refuse it in its own words
+ACCESS = access(settings)
 CORS = CORSConfig(allow_origin=settings.cors_origin, expose_headers=["Retry-After"])
 
 
@@ -57,7 +59,7 @@ def answers(view: Callable[[Request], Response]) -> Callable[[], Response]:
     return wrapper
 
 
-@app.route("/register", methods=["POST"], content_types=ANY, cors=CORS)
+@app.route("/register", methods=["POST"], content_types=ANY, cors=CORS, **ACCESS)
 @answers
 def register(request: Request) -> Response:
     """Register a photograph of a person."""
@@ -67,7 +69,7 @@ def register(request: Request) -> Response:
     return reply(registered, 201 if new else 200)
 
 
-@app.route("/create-index", methods=["POST"], content_types=ANY, cors=CORS)
+@app.route("/create-index", methods=["POST"], content_types=ANY, cors=CORS, **ACCESS)
 @answers
 def create_index(request: Request) -> Response:
     """Bring the index in line with the photographs in S3."""
@@ -76,7 +78,7 @@ def create_index(request: Request) -> Response:
     return reply(indexing.create_index(asked, converger, attempt, settings.index_rate))
 
 
-@app.route("/verify", methods=["POST"], content_types=ANY, cors=CORS)
+@app.route("/verify", methods=["POST"], content_types=ANY, cors=CORS, **ACCESS)
 @answers
 def verify(request: Request) -> Response:
     """Say whose face a photograph shows."""

@@ -27,7 +27,6 @@ from chalice.local import LambdaEventConverter, RouteMatcher
 from PIL import Image
 
 from chalicelib.settings import Settings
-from infra.resources import FAILED_EVENTS
 from localaws.faults import Fault
 from localaws.project import Project, install, set_up
 from localaws.server import EmbeddedAWS
@@ -201,7 +200,7 @@ def check() -> str:
     assert sorted(seen) == sorted(faces)
     assert sorted(seen.values()) == sorted(indexed)
     assert "registered" not in photographs.values()
-    url = sqs.get_queue_url(QueueName=FAILED_EVENTS)["QueueUrl"]
+    url = sqs.get_queue_url(QueueName=settings.failed_events_queue)["QueueUrl"]
     waiting = sqs.get_queue_attributes(
         QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
     )["Attributes"]["ApproximateNumberOfMessages"]

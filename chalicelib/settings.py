@@ -1,7 +1,7 @@
 """The environment, read and checked once."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -24,6 +24,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     """DynamoDB table of the records."""
     faces_collection: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_.\-]{1,255}$")] = "face-collection"
     """Rekognition collection of the faces."""
+    failed_events_queue: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_\-]{1,80}$")] = (
+        "facial-recognition-failed-events"
+    )
+    """SQS queue of the events that no try could handle; Lambda fills it, not the application."""
+
+    auth: Literal["api-key", "iam", "cognito", "none"] = "api-key"
+    """Who may call the API."""
+    cognito_user_pool_arn: str = ""
+    """Whose users may call the API where ``auth`` is ``cognito``."""
 
     face_match_threshold: Percentage = 95.0
     """Similarity from which a verify says that two faces are one person's."""
@@ -49,6 +58,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     """Seconds for which a presigned upload may be used."""
     cors_origin: str = "*"
     """Origin whose pages may call the API from a browser."""
+
+    def __post_init__(self) -> None:
+        """Check what several settings say together."""
+        if self.auth == "cognito" and not self.cognito_user_pool_arn:
+            raise ValueError("AUTH=cognito needs COGNITO_USER_POOL_ARN")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":

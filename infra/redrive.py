@@ -10,6 +10,7 @@ half-way.
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ from urllib.parse import unquote_plus
 
 import boto3
 
+from chalicelib.settings import Settings
 from infra import stages
-from infra.resources import FAILED_EVENTS
 
 BATCH = 10
 
@@ -45,11 +46,11 @@ class FailedEvent:
 class Queue:
     """The queue of failed events, which is the on-failure destination of the event handlers."""
 
-    def __init__(self, session: boto3.Session) -> None:
-        """Find the queue."""
+    def __init__(self, session: boto3.Session, name: str) -> None:
+        """Find the queue of a name."""
         self._sqs = session.client("sqs")
         self._lambda = session.client("lambda")
-        self._url = self._sqs.get_queue_url(QueueName=FAILED_EVENTS)["QueueUrl"]
+        self._url = self._sqs.get_queue_url(QueueName=name)["QueueUrl"]
 
     def receive(self) -> Iterator[FailedEvent]:
         """Go through the events; each is hidden from others for a minute."""
@@ -96,7 +97,8 @@ def main() -> int:
     except stages.UnknownStage as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    queue = Queue(boto3.Session())
+    settings = Settings.from_environment(os.environ)
+    queue = Queue(boto3.Session(), settings.failed_events_queue)
     events = []
     for event in queue.receive():
         events.append(event)

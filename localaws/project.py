@@ -11,9 +11,10 @@ from chalice.cli.factory import CLIFactory
 from chalice.config import Config
 
 from chalicelib.settings import Settings
-from infra import resources
+from infra import data
+from localaws.cloudformation import Template, make
 from localaws.functions import CONCURRENCY, Event, Handler, function_arn
-from localaws.server import EmbeddedAWS, clear_environment
+from localaws.server import ACCOUNT_ID, REGION, EmbeddedAWS, clear_environment
 from localaws.workers import APP, Call, Workers
 
 
@@ -89,7 +90,14 @@ def install(aws: EmbeddedAWS, directory: str, stage: str = "dev") -> Project:
 
 def set_up(project: Project) -> None:
     """Make the project's resources and notifications; may be called again and again."""
-    resources.ensure(project.session, Settings.from_environment(os.environ))
+    given = data.parameters(
+        Settings.from_environment(os.environ),
+        project.function_name(APP),
+        project.config.chalice_stage,
+        alarms=False,
+    )
+    pseudo = {"AWS::AccountId": ACCOUNT_ID, "AWS::Region": REGION}
+    make(project.session, Template(data.TEMPLATE.read_text(), given, pseudo))
     project.notify()
 
 
@@ -99,10 +107,11 @@ class FailedEvents:
     def __init__(self) -> None:
         """Make the client once."""
         self._sqs = boto3.client("sqs")
+        self._queue = Settings.from_environment(os.environ).failed_events_queue
 
     def __call__(self, record: Event) -> None:
         """Send one record."""
-        url = self._sqs.get_queue_url(QueueName=resources.FAILED_EVENTS)["QueueUrl"]
+        url = self._sqs.get_queue_url(QueueName=self._queue)["QueueUrl"]
         self._sqs.send_message(QueueUrl=url, MessageBody=json.dumps(record))
 
 

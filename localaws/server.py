@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import boto3
 import moto.backends
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
@@ -21,6 +22,7 @@ from moto.s3.models import FakeKey
 from werkzeug.serving import make_server
 
 from localaws.atomicity import AtomicDynamoDB
+from localaws.cloudformation import CloudFormation
 from localaws.control import Control
 from localaws.database import DataFolder
 from localaws.faults import Faults
@@ -91,7 +93,8 @@ class EmbeddedAWS:
             app = self._persistence = Persistence(app, folder / "services.db", ACCOUNT_ID)
             self._kept.callback(self._persistence.close)
             self.functions.kept_events = self._persistence.events
-        app = S3Events(WireDifferences(app), self.functions.notify)
+        self._stacks = CloudFormation(WireDifferences(app), _Session(self.url), ACCOUNT_ID)
+        app = S3Events(self._stacks, self.functions.notify)
         app = Invocations(PostPolicies(app, secret_of), self.functions)
         self.faults = Faults(_Services(self.rekognition, app), self._kill_worker)
         app = Control(self.faults, self.faults, self.functions)
@@ -152,6 +155,7 @@ class EmbeddedAWS:
         if self._persistence is not None:
             self._persistence.clear()
         self.rekognition.reset()
+        self._stacks.clear()
 
     def _kill_worker(self, name: str) -> bool:
         return self.workers is not None and self.workers.kill(name)
@@ -167,6 +171,17 @@ class EmbeddedAWS:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+class _Session(boto3.Session):
+    """A session whose clients come here, whatever the process's environment says."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(ACCESS_KEY_ID, SECRET_ACCESS_KEY, region_name=REGION)
+        self._url = url
+
+    def client(self, *arguments: Any, **options: Any) -> Any:
+        return super().client(*arguments, **{"endpoint_url": self._url, **options})
 
 
 def read_object(bucket: str, key: str, version_id: str | None) -> bytes:

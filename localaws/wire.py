@@ -31,11 +31,19 @@ class WireDifferences:
         query = environ.get("QUERY_STRING", "").split("&")
         if method == "PUT" and ("notification" in query or "notification=" in query):
             _rewrite(environ, _lower_filter_names)
-        elif method in ("POST", "PUT") and _REST_API.fullmatch(path):
-            signed = _SERVICE.search(environ.get("HTTP_AUTHORIZATION", ""))
-            if signed and signed[1] == "apigateway":
-                _rewrite(environ, _as_openapi_3)
+        elif (
+            method in ("POST", "PUT")
+            and _REST_API.fullmatch(path)
+            and service_of(environ) == "apigateway"
+        ):
+            _rewrite(environ, _as_openapi_3)
         return self._app(environ, start_response)
+
+
+def service_of(environ: "WSGIEnvironment") -> str:
+    """Return the service for which a request is signed, as it is named in signatures."""
+    signed = _SERVICE.search(environ.get("HTTP_AUTHORIZATION", ""))
+    return signed[1] if signed else ""
 
 
 def _rewrite(environ: "WSGIEnvironment", change: Callable[[bytes], bytes]) -> None:

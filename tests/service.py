@@ -8,12 +8,12 @@ import boto3
 import requests
 from botocore.config import Config
 
-from infra.resources import FAILED_EVENTS
 from localaws.server import EmbeddedAWS
 
 BUCKET = "facial-recognition-data-bucket"
 TABLE = "face-metadata"
 COLLECTION = "face-collection"
+FAILED_EVENTS = "facial-recognition-failed-events"
 
 
 class Service:
