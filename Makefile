@@ -12,7 +12,7 @@ BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak redrive check format clean
+.PHONY: help run test deploy undeploy soak redrive check format clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -22,6 +22,18 @@ run: $(INSTALLED) ## run the whole service on this machine; FRESH=1 forgets who 
 
 test: $(INSTALLED) ## run every test
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# What is asked for here is kept in .chalice/config.json; docs/deployment.md tells of each.
+DEPLOY = $(if $(AUTH),--auth '$(AUTH)') $(if $(OPEN_TO_ALL),--open-to-all) \
+         $(if $(CORS_ORIGIN),--cors-origin '$(CORS_ORIGIN)') $(if $(ROLE_ARN),--role-arn '$(ROLE_ARN)') \
+         $(if $(DATA_STACK),--data-stack '$(DATA_STACK)') $(if $(ALARM_EMAIL),--alarm-email '$(ALARM_EMAIL)') \
+         $(if $(WITHOUT),--without '$(WITHOUT)')
+
+deploy: $(INSTALLED) ## deploy to AWS: make deploy STAGE=prod
+	@$(BIN)/python -m infra.deploy --stage $(STAGE) $(DEPLOY)
+
+undeploy: $(INSTALLED) ## take it off AWS and leave the data: make undeploy STAGE=prod
+	@$(BIN)/python -m infra.undeploy --stage $(STAGE) $(if $(DELETE_DATA),--delete-data) $(if $(CONFIRM),--confirm '$(CONFIRM)')
 
 soak: $(INSTALLED) ## try thousands of histories with faults: does all end in agreement?
 	@CONVERGENCE_RUNS=$(RUNS) $(BIN)/python -m pytest tests/integration/test_convergence.py

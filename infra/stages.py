@@ -2,13 +2,123 @@
 
 import json
 import os
+import re
+from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
+
+from chalicelib.settings import Settings
 
 CONFIG = Path(__file__).parent.parent / ".chalice" / "config.json"
+
+API = "api_handler"
+"""Chalice's name of the function that answers HTTP requests."""
+_MODEL = "prod"
+"""The stage that a new one is made like."""
 
 
 class UnknownStage(Exception):
     """There is no such stage in the configuration."""
+
+
+class Stage:
+    """One stage: its part of the configuration, its policy files, and its functions' names."""
+
+    def __init__(self, name: str, directory: Path = CONFIG.parent) -> None:
+        """Read a stage.
+
+        Args:
+            name: the stage's.
+            directory: the project's folder ``.chalice``.
+
+        Raises:
+            UnknownStage: there is none of that name; the message names those that there are.
+        """
+        self.name = name
+        self._directory = directory
+        self._file = directory / "config.json"
+        self._document: dict[str, Any] = json.loads(self._file.read_text())
+        stages = self._document["stages"]
+        if name not in stages:
+            raise UnknownStage(f"There is no stage {name}; there are {', '.join(stages)}.")
+        self.config: dict[str, Any] = stages[name]
+
+    @classmethod
+    def like_prod(cls, name: str, directory: Path = CONFIG.parent) -> "Stage":
+        """Make a stage that has the settings of ``prod`` and names of its own, and read it."""
+        model = cls(_MODEL, directory)
+        stage = deepcopy(model.config)
+        stage["api_gateway_stage"] = name
+        stage.pop("deploy", None)
+        environment = stage["environment_variables"]
+        for variable, default in _NAMES.items():
+            environment[variable] = f"{default}-{name}"
+        for part in _parts(stage):
+            if "iam_policy_file" in part:
+                before = part["iam_policy_file"]
+                part["iam_policy_file"] = before.replace(f"-{_MODEL}", f"-{name}", 1)
+                (directory / part["iam_policy_file"]).write_text((directory / before).read_text())
+        model._document["stages"][name] = stage
+        model.save()
+        return cls(name, directory)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables of the stage's functions; changes are kept by :meth:`save`."""
+        variables: dict[str, str] = self.config.setdefault("environment_variables", {})
+        return variables
+
+    @property
+    def deploy(self) -> dict[str, Any]:
+        """What was asked for at earlier deploys and holds for later ones."""
+        options: dict[str, Any] = self.config.setdefault("deploy", {})
+        return options
+
+    @property
+    def application(self) -> str:
+        """Name of the API's function; those of the handlers begin with it."""
+        return f"{self._document['app_name']}-{self.name}"
+
+    @property
+    def api_name(self) -> str:
+        """Name that Chalice gives to the REST API."""
+        return str(self._document["app_name"])
+
+    @property
+    def handlers(self) -> list[str]:
+        """Names of the S3 handlers, as in the application."""
+        return [name for name in self.config.get("lambda_functions", {}) if name != API]
+
+    def function_name(self, handler: str) -> str:
+        """Return the name that Chalice gives to the function of a handler."""
+        return self.application if handler == API else f"{self.application}-{handler}"
+
+    def policy_files(self) -> dict[str, Path]:
+        """Return the policy files of the functions, by the functions' names in Chalice."""
+        functions = self.config.get("lambda_functions", {})
+        of_all = self.config.get("iam_policy_file", f"policy-{self.name}.json")
+        return {
+            name: self._directory / functions.get(name, {}).get("iam_policy_file", of_all)
+            for name in [API, *self.handlers]
+        }
+
+    def save(self) -> None:
+        """Write the configuration back, with the changes made to it."""
+        self._file.write_text(json.dumps(self._document, indent=2) + "\n")
+
+
+_NAMES = {
+    "FACES_BUCKET": "facial-recognition-data-bucket",
+    "FACES_TABLE": "face-metadata",
+    "FACES_COLLECTION": "face-collection",
+    "FAILED_EVENTS_QUEUE": "facial-recognition-failed-events",
+}
+
+
+def _parts(stage: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield stage
+    yield from stage.get("lambda_functions", {}).values()
 
 
 def use(stage: str) -> None:
@@ -17,8 +127,60 @@ def use(stage: str) -> None:
     Raises:
         UnknownStage: there is none of that name; the message names those that there are.
     """
-    stages = json.loads(CONFIG.read_text())["stages"]
-    if stage not in stages:
-        raise UnknownStage(f"There is no stage {stage}; there are {', '.join(stages)}.")
-    for name, value in stages[stage].get("environment_variables", {}).items():
+    for name, value in Stage(stage).environment.items():
         os.environ.setdefault(name, value)
+
+
+# --- policies -------------------------------------------------------------------------------
+
+
+class Names:
+    """What the ARNs in a stage's policies have to name."""
+
+    def __init__(self, settings: Settings, account: str, region: str) -> None:
+        """Take the stage's settings, and where it is deployed."""
+        self.account = account
+        self.region = region
+        self.bucket = settings.faces_bucket
+        self.table = settings.faces_table
+        self.collection = settings.faces_collection
+        self.queue = settings.failed_events_queue
+
+
+def point(policy: dict[str, Any], names: Names, function: str) -> dict[str, Any]:
+    """Return a policy whose ARNs name a stage's resources and no others.
+
+    Args:
+        policy: the policy, which may name any stage's.
+        names: what it is to name.
+        function: the name of the function that is given the policy.
+    """
+
+    def pointed(arn: str) -> str:
+        if arn == "*":
+            return arn
+        _, partition, service, _, _, resource = arn.split(":", 5)
+        where = f"{names.region}:{names.account}"
+        match service:
+            case "s3":
+                resource = re.sub(r"^[^/]+", names.bucket, resource)
+                where = ":"
+            case "dynamodb":
+                resource = re.sub(r"^table/[^/]+", f"table/{names.table}", resource)
+            case "rekognition":
+                resource = f"collection/{names.collection}"
+            case "sqs":
+                resource = names.queue
+            case "logs":
+                group = f"log-group:/aws/lambda/{function}"
+                resource = re.sub(r"^log-group:/aws/lambda/[^:*]+", group, resource)
+            case _:
+                raise ValueError(f"{arn}: how it is named in a stage is not known")
+        return f"arn:{partition}:{service}:{where}:{resource}"
+
+    def statement(given: dict[str, Any]) -> dict[str, Any]:
+        arns = given["Resource"]
+        changed = pointed(arns) if isinstance(arns, str) else [pointed(arn) for arn in arns]
+        return {**given, "Resource": changed}
+
+    return {**policy, "Statement": [statement(given) for given in policy["Statement"]]}

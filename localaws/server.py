@@ -21,6 +21,7 @@ from moto.moto_server.werkzeug_app import (
 from moto.s3.models import FakeKey
 from werkzeug.serving import make_server
 
+from localaws.account_settings import AccountSettings
 from localaws.atomicity import AtomicDynamoDB
 from localaws.cloudformation import CloudFormation
 from localaws.control import Control
@@ -94,7 +95,8 @@ class EmbeddedAWS:
             self._kept.callback(self._persistence.close)
             self.functions.kept_events = self._persistence.events
         self._stacks = CloudFormation(WireDifferences(app), _Session(self.url), ACCOUNT_ID)
-        app = S3Events(self._stacks, self.functions.notify)
+        self.account_settings = AccountSettings(self._stacks, ACCOUNT_ID)
+        app = S3Events(self.account_settings, self.functions.notify)
         app = Invocations(PostPolicies(app, secret_of), self.functions)
         self.faults = Faults(_Services(self.rekognition, app), self._kill_worker)
         app = Control(self.faults, self.faults, self.functions)

@@ -1,0 +1,330 @@
+"""Deploy a stage to AWS, as often as wanted: the data, the application, and what is around it.
+
+    python -m infra.deploy --stage prod
+
+What is asked for by options is kept in ``.chalice/config.json`` and holds for later deploys, as do
+the names of what was made there and in the policy files.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    NoRegionError,
+    ProfileNotFound,
+)
+
+from chalicelib.settings import Settings, SettingsError
+from infra import adopt, application, data, stages
+from infra.record import PROJECT, Record
+from infra.stages import Names, Stage, UnknownStage
+
+OPTIONAL = {
+    "alarms": "nobody is told when photographs fail to be indexed, or of errors and slowness",
+    "usage-plan": "there are no API keys, and no limits to what a caller may ask for",
+    "concurrency": "a big upload is throttled by Rekognition, and takes longer for it",
+    "gateway-responses": "errors that API Gateway answers itself are no problem details",
+}
+"""Steps that may be left out, and what is then missing."""
+
+_DENIED = re.compile(r"not authorized to perform:? ([\w-]+:[\w*]+)(?:.*?on resource:? (\S+))?")
+
+
+class DeployError(Exception):
+    """The deploy cannot go on; the message tells what to do."""
+
+
+class Deploy:
+    """One deploy of one stage."""
+
+    def __init__(self, session: boto3.Session, stage: Stage) -> None:
+        """Take where it goes to, and what."""
+        self._session = session
+        self._stage = stage
+
+    def run(self) -> str:
+        """Deploy.
+
+        Returns:
+            The API's address.
+
+        Raises:
+            DeployError: something has to be changed first.
+            botocore.exceptions.ClientError: AWS refuses a call.
+        """
+        self._locate()
+        queue_arn = self._make_data()
+        self._adapt()
+        api_id, url = self._deploy_application()
+        self._surround(api_id, queue_arn)
+        return url
+
+    def _locate(self) -> None:
+        """Find out where this goes to."""
+        identity = self._session.client("sts").get_caller_identity()
+        self._account: str = identity["Account"]
+        self._region: str = self._session.region_name
+        report(f"stage {self._stage.name}: account {self._account}, {self._region}")
+
+    def _make_data(self) -> str:
+        """Make or adopt the data resources, and note their names in the stage's environment.
+
+        Returns:
+            The ARN of the queue for failed events.
+        """
+        step("data")
+        environment = self._stage.environment
+        options = self._stage.deploy
+        if options.get("data_stack") == "existing":
+            settings = Settings.from_environment(environment)
+            adopt.adopt(self._session, settings, report)
+            names = Names(settings, self._account, self._region)
+            return f"arn:aws:sqs:{names.region}:{names.account}:{names.queue}"
+        default = Settings.from_environment({}).faces_bucket
+        if environment.get("FACES_BUCKET", default) in (default, f"{default}-{self._stage.name}"):
+            # The names of buckets are those of the whole world.
+            where = f"{self._account}-{self._region}"
+            environment["FACES_BUCKET"] = f"{self._stage.application}-data-{where}"
+        given = data.parameters(
+            Settings.from_environment(environment),
+            self._stage.application,
+            self._stage.config.get("api_gateway_stage", "api"),
+            alarms=not self._is_left_out("alarms"),
+            alarm_email=options.get("alarm_email", ""),
+        )
+        stack = data.stack_name(self._stage.application)
+        made = data.deploy(self._session, stack, data.TEMPLATE, given, report)
+        environment["FACES_BUCKET"] = made["BucketName"]
+        environment["FACES_TABLE"] = made["TableName"]
+        environment["FACES_COLLECTION"] = made["CollectionId"]
+        environment["FAILED_EVENTS_QUEUE"] = made["FailedEventsQueue"]
+        return made["FailedEventsArn"]
+
+    def _adapt(self) -> None:
+        """Write the names of what there is into the configuration and the policies."""
+        stage = self._stage
+        self._reserve()
+        stage.save()
+        settings = Settings.from_environment(stage.environment)
+        names = Names(settings, self._account, self._region)
+        for function, file in stage.policy_files().items():
+            policy = json.loads(file.read_text())
+            pointed = stages.point(policy, names, stage.function_name(function))
+            file.write_text(json.dumps(pointed, indent=2) + "\n")
+
+    def _reserve(self) -> None:
+        """Reserve as many executions for indexing as stay below IndexFaces' quota."""
+        settings = Settings.from_environment(self._stage.environment)
+        handler = self._stage.config["lambda_functions"]["index_photograph"]
+        handler.pop("reserved_concurrency", None)
+        if self._is_left_out("concurrency"):
+            return
+        concurrency = application.concurrency_for(settings.index_rate)
+        if application.may_reserve(self._session, concurrency):
+            handler["reserved_concurrency"] = concurrency
+        else:
+            report(
+                "  warning: this account has too few concurrent executions to reserve"
+                f" {concurrency}: {OPTIONAL['concurrency']}. Ask for more at Service Quotas."
+            )
+
+    def _deploy_application(self) -> tuple[str, str]:
+        """Run ``chalice deploy``.
+
+        Returns:
+            The id of the REST API and its address.
+        """
+        step("application")
+        record = Record(self._session, self._stage)
+        record.fetch()
+        chalice("deploy", "--stage", self._stage.name)
+        record.store()
+        api = record.rest_api()
+        assert api is not None, "a deploy makes an API"
+        endpoint = os.environ.get("AWS_ENDPOINT_URL")
+        if endpoint:  # the embedded AWS serves APIs below its own address
+            gateway_stage = self._stage.config["api_gateway_stage"]
+            path = f"restapis/{api['rest_api_id']}/{gateway_stage}/_user_request_/"
+            return api["rest_api_id"], f"{endpoint.rstrip('/')}/{path}"
+        return api["rest_api_id"], api["rest_api_url"]
+
+    def _surround(self, api_id: str, queue_arn: str) -> None:
+        """Do what Chalice does not."""
+        step("around it")
+        settings = Settings.from_environment(self._stage.environment)
+        application.keep_failed_events(self._session, self._stage, queue_arn)
+        report("failed events go to their queue")
+        application.keep_logs(self._session, self._stage)
+        report(f"logs are kept for {application.LOG_DAYS} days")
+        if not self._is_left_out("gateway-responses"):
+            application.answer_with_problems(
+                self._session, self._stage, api_id, settings.cors_origin
+            )
+            report("API Gateway answers with problem details")
+        if settings.auth == "api-key":
+            self._give_key(api_id)
+        if settings.auth == "none":
+            report("  warning: AUTH=none: whoever knows the address may register and verify")
+
+    def _give_key(self, api_id: str) -> None:
+        key = application.give_key(self._session, self._stage, api_id)
+        report("API key, which callers send as x-api-key:")
+        show = f"aws apigateway get-api-key --api-key {key} --include-value --query value"
+        report(f"  {show} --output text")
+
+    def _is_left_out(self, step: str) -> bool:
+        left_out = step in self._stage.deploy.get("without", [])
+        if left_out:
+            report(f"  warning: without {step}: {OPTIONAL[step]}")
+        return left_out
+
+
+def step(name: str) -> None:
+    """Tell which part begins."""
+    print(f"\n{name}", flush=True)
+
+
+def report(line: str) -> None:
+    """Tell what happens."""
+    print(f"  {line}", flush=True)
+
+
+def chalice(*arguments: str) -> None:
+    """Run a command of Chalice's in the project, and show what it says.
+
+    Raises:
+        DeployError: it failed.
+    """
+    command = [str(Path(sys.executable).with_name("chalice")), *arguments]
+    process = subprocess.Popen(  # noqa: S603
+        command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        report(line.rstrip())
+    if process.wait():
+        raise DeployError(explain("".join(said)) or "chalice failed; above it says why")
+
+
+def explain(message: str) -> str:
+    """Say which permission an error of AWS is about; nothing if about none."""
+    denied = _DENIED.search(message)
+    if denied is None:
+        return ""
+    where = f" on {denied[2]}" if denied[2] else ""
+    return (
+        f"you lack the permission {denied[1]}{where}. docs/deployment.md has the policy that a"
+        " deploy needs, and what can be left out of it"
+    )
+
+
+def take_options(stage: Stage, options: argparse.Namespace) -> None:
+    """Note in the configuration what was asked for.
+
+    Raises:
+        DeployError: it is not allowed.
+    """
+    environment, kept = stage.environment, stage.deploy
+    for variable, value in (("AUTH", options.auth), ("CORS_ORIGIN", options.cors_origin)):
+        if value:
+            environment[variable] = value
+    if "AWS_ENDPOINT_URL" in environment:
+        raise DeployError(
+            f"the stage {stage.name} is for the embedded AWS of this machine; name another"
+        )
+    if environment.get("AUTH") == "none" and not options.open_to_all:
+        raise DeployError(
+            "AUTH=none lets anybody register and verify. If that is wanted: OPEN_TO_ALL=yes"
+        )
+    if options.role_arn:
+        stage.config.update(manage_iam_role=False, iam_role_arn=options.role_arn)
+    if options.data_stack:
+        kept["data_stack"] = options.data_stack
+    if options.alarm_email:
+        kept["alarm_email"] = options.alarm_email
+    if options.without is not None:
+        kept["without"] = options.without.replace(",", " ").split()
+        if unknown := sorted(set(kept["without"]) - set(OPTIONAL)):
+            raise DeployError(
+                f"{', '.join(unknown)} cannot be left out, only {', '.join(OPTIONAL)}"
+            )
+    settings = Settings.from_environment(environment)
+    if settings.auth == "api-key" and "usage-plan" in kept.get("without", []):
+        raise DeployError(
+            "an API key opens nothing without a usage plan: AUTH=iam, AUTH=cognito or AUTH=none"
+        )
+
+
+def main() -> int:
+    """Deploy a stage."""
+    parser = argparse.ArgumentParser(prog="python -m infra.deploy", description=__doc__)
+    parser.add_argument("--stage", required=True, help="a new one is made like prod")
+    parser.add_argument("--auth", help="who may call: api-key, iam, cognito or none")
+    parser.add_argument("--open-to-all", action="store_true", help="yes, AUTH=none is wanted")
+    parser.add_argument("--cors-origin", help="origin of the pages that may call the API")
+    parser.add_argument("--role-arn", help="role of the functions; without it each gets its own")
+    parser.add_argument(
+        "--data-stack",
+        choices=["existing", "own"],
+        help="existing: take over bucket, table and collection that are there",
+    )
+    parser.add_argument("--alarm-email", help="address that hears of alarms")
+    parser.add_argument("--without", help=f"leave out: {', '.join(OPTIONAL)}")
+    return guarded(_run, parser.parse_args())
+
+
+def _run(options: argparse.Namespace) -> None:
+    try:
+        stage = Stage(options.stage)
+    except UnknownStage:
+        if not re.fullmatch(r"[a-z][a-z0-9]{0,19}", options.stage):
+            raise DeployError("a stage is named with up to 20 small letters and digits") from None
+        stage = Stage.like_prod(options.stage)
+    take_options(stage, options)
+    url = Deploy(boto3.Session(), stage).run()
+    print(f"\ndeployed: {url}")
+
+
+def guarded(work: Any, options: argparse.Namespace) -> int:
+    """Do something, and tell in one line what keeps it from being done.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        work(options)
+    except NoCredentialsError:
+        message = "there are no AWS credentials: run aws configure, or set AWS_PROFILE"
+    except NoRegionError:
+        message = "there is no region: set AWS_DEFAULT_REGION, or run aws configure"
+    except (ClientError, BotoCoreError) as error:
+        message = explain(str(error)) or str(error)
+    except (
+        DeployError,
+        UnknownStage,
+        SettingsError,
+        adopt.NotAdoptable,
+        data.StackFailed,
+        ProfileNotFound,
+    ) as error:
+        message = str(error)
+    else:
+        return 0
+    print(f"error: {message}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

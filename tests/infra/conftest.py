@@ -1,0 +1,32 @@
+"""The project deployed to the embedded AWS, by the command that a person uses."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from localaws.project import Project
+from localaws.server import EmbeddedAWS
+from tests.infra.project import ProjectCopy
+
+
+@pytest.fixture(scope="session")
+def built(
+    aws: EmbeddedAWS, project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> ProjectCopy:
+    """A copy of the project with its package, which takes pip a while to build."""
+    copy = ProjectCopy(tmp_path_factory.mktemp("built"))
+    aws.reset()
+    copy.deploy()
+    return copy
+
+
+@pytest.fixture
+def copy(aws: EmbeddedAWS, built: ProjectCopy, tmp_path: Path) -> Iterator[ProjectCopy]:
+    """A fresh copy of the project, and an account with nothing in it."""
+    aws.reset()
+    copy = ProjectCopy(tmp_path)
+    copy.take_packages(built)
+    yield copy
+    aws.reset()
+    aws.account_settings.concurrent_executions = 1000

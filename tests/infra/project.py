@@ -1,0 +1,89 @@
+"""A copy of the project that tests may deploy: a deploy writes into the project's configuration."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from infra.stages import Stage
+
+ROOT = Path(__file__).parent.parent.parent
+DEPLOYED_WITH = ["app.py", "chalicelib", "infra", "requirements.txt", ".chalice", "Makefile"]
+BUILT = Path(".chalice") / "deployments"
+"""Where Chalice keeps the packages that it has built."""
+ACCOUNT, REGION = "123456789012", "us-east-1"
+BUCKET = f"facial-recognition-prod-data-{ACCOUNT}-{REGION}"
+
+
+class ProjectCopy:
+    """The project as somebody has cloned it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Copy what a deploy takes into a folder."""
+        self.folder = folder
+        leave = shutil.ignore_patterns("__pycache__", "deployed", "deployments")
+        for name in DEPLOYED_WITH:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, folder / name, ignore=leave)
+            else:
+                shutil.copy(source, folder / name)
+
+    def run(self, module: str, *options: str, **environment: str) -> "Done":
+        """Run ``python -m infra.<module> --stage prod`` with further options."""
+        stage = () if "--stage" in options else ("--stage", "prod")
+        done = subprocess.run(
+            [sys.executable, "-m", f"infra.{module}", *stage, *options],
+            cwd=self.folder,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def deploy(self, *options: str) -> "Done":
+        """Deploy, and expect that it succeeds."""
+        done = self.run("deploy", *options)
+        assert done.code == 0, done.said + done.error
+        return done
+
+    def stage(self, name: str = "prod") -> Stage:
+        """Read a stage as it is now."""
+        return Stage(name, self.folder / ".chalice")
+
+    def take_packages(self, other: "ProjectCopy") -> None:
+        """Take over what Chalice has built for another copy of the same code."""
+        shutil.copytree(other.folder / BUILT, self.folder / BUILT)
+
+
+class Done:
+    """What a command came to."""
+
+    def __init__(self, code: int, said: str, error: str) -> None:
+        """Take its exit code and what it wrote."""
+        self.code = code
+        self.said = said
+        self.error = error
+
+
+def functions() -> dict[str, Any]:
+    """Return the configuration of the deployed functions by their names."""
+    client = boto3.client("lambda")
+    return {f["FunctionName"]: f for f in client.list_functions()["Functions"]}
+
+
+def rest_apis() -> list[str]:
+    """Return the ids of the deployed REST APIs."""
+    return [api["id"] for api in boto3.client("apigateway").get_rest_apis()["items"]]
+
+
+def api_key() -> str:
+    """Return the id of the only API key."""
+    [key] = boto3.client("apigateway").get_api_keys()["items"]
+    return str(key["id"])

@@ -1,0 +1,276 @@
+"""``make deploy`` and ``make undeploy``, against the embedded AWS."""
+
+import shutil
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from infra import deploy
+from localaws.server import EmbeddedAWS
+from tests.infra.project import ACCOUNT, BUCKET, ProjectCopy, api_key, functions, rest_apis
+
+
+def test_a_second_deploy_changes_nothing(copy: ProjectCopy) -> None:
+    copy.deploy()
+    before = (rest_apis(), api_key(), sorted(functions()), copy.stage().config)
+
+    done = copy.deploy()
+
+    assert "facial-recognition-prod-data: nothing to change" in done.said
+    assert (rest_apis(), api_key(), sorted(functions()), copy.stage().config) == before
+    assert len(boto3.client("apigateway").get_usage_plans()["items"]) == 1
+
+
+def test_another_machine_goes_on_with_what_was_deployed(copy: ProjectCopy) -> None:
+    copy.deploy()
+    before = rest_apis()
+    shutil.rmtree(copy.folder / ".chalice" / "deployed")
+
+    copy.deploy()
+
+    assert rest_apis() == before
+
+
+def test_an_undeploy_leaves_the_data_and_a_deploy_finds_it_again(copy: ProjectCopy) -> None:
+    copy.deploy()
+    boto3.client("s3").put_object(Bucket=BUCKET, Key="faces/ada/ada.jpg", Body=b"photograph")
+
+    done = copy.run("undeploy")
+
+    assert done.code == 0, done.error
+    assert functions() == {}
+    assert rest_apis() == []
+    gateway = boto3.client("apigateway")
+    assert gateway.get_usage_plans()["items"] == gateway.get_api_keys()["items"] == []
+    assert boto3.client("iam").list_roles()["Roles"] == []
+    assert boto3.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
+    boto3.client("s3").head_object(Bucket=BUCKET, Key="faces/ada/ada.jpg")
+    assert copy.run("undeploy").code == 0  # again
+    copy.deploy()
+    boto3.client("s3").head_object(Bucket=BUCKET, Key="faces/ada/ada.jpg")
+
+
+def test_data_survives_its_stack_and_is_adopted_by_the_next(copy: ProjectCopy) -> None:
+    copy.deploy()
+    boto3.client("s3").put_object(Bucket=BUCKET, Key="faces/ada/ada.jpg", Body=b"photograph")
+    copy.run("undeploy")
+
+    boto3.client("cloudformation").delete_stack(StackName="facial-recognition-prod-data")
+
+    boto3.client("s3").head_object(Bucket=BUCKET, Key="faces/ada/ada.jpg")
+    done = copy.deploy()
+    assert "facial-recognition-prod-data: created" in done.said
+    boto3.client("s3").head_object(Bucket=BUCKET, Key="faces/ada/ada.jpg")
+
+
+def test_data_is_deleted_only_when_it_is_asked_for_twice(copy: ProjectCopy) -> None:
+    copy.deploy()
+    for body in (b"photograph", b"another"):
+        boto3.client("s3").put_object(Bucket=BUCKET, Key="faces/ada/ada.jpg", Body=body)
+
+    done = copy.run("undeploy", "--delete-data")
+
+    assert done.code == 1
+    assert f"CONFIRM={BUCKET}" in done.error
+    assert len(functions()) == 3
+    done = copy.run("undeploy", "--delete-data", "--confirm", BUCKET)
+    assert done.code == 0, done.error
+    assert boto3.client("s3").list_buckets()["Buckets"] == []
+    assert boto3.client("dynamodb").list_tables()["TableNames"] == []
+    assert boto3.client("rekognition").list_collections()["CollectionIds"] == []
+    assert "QueueUrls" not in boto3.client("sqs").list_queues()
+
+
+def test_a_stage_of_another_name_has_everything_of_its_own(copy: ProjectCopy) -> None:
+    copy.deploy()
+
+    copy.deploy("--stage", "club")
+
+    assert {name for name in functions() if name.startswith("facial-recognition-club")} == {
+        "facial-recognition-club",
+        "facial-recognition-club-index_photograph",
+        "facial-recognition-club-unindex_photograph",
+    }
+    environment = copy.stage("club").environment
+    assert environment["FACES_TABLE"] == "face-metadata-club"
+    assert environment["FACES_BUCKET"] == BUCKET.replace("prod", "club")
+    assert {name.name for name in copy.stage("club").policy_files().values()}.isdisjoint(
+        name.name for name in copy.stage().policy_files().values()
+    )
+    for file in copy.stage("club").policy_files().values():
+        assert "prod" not in file.read_text()
+    assert len(rest_apis()) == 2
+
+
+# --- accounts as people have them ---
+
+
+def test_an_existing_role_is_used_and_none_is_made(copy: ProjectCopy) -> None:
+    role = f"arn:aws:iam::{ACCOUNT}:role/LabRole"
+    boto3.client("iam").create_role(RoleName="LabRole", AssumeRolePolicyDocument="{}")
+
+    copy.deploy("--role-arn", role)
+
+    assert {function["Role"] for function in functions().values()} == {role}
+    assert [r["RoleName"] for r in boto3.client("iam").list_roles()["Roles"]] == ["LabRole"]
+
+
+def test_a_new_account_may_not_reserve_executions(copy: ProjectCopy, aws: EmbeddedAWS) -> None:
+    aws.account_settings.concurrent_executions = 10
+
+    done = copy.deploy()
+
+    assert "warning: this account has too few concurrent executions" in done.said
+    reserved = boto3.client("lambda").get_function_concurrency(
+        FunctionName="facial-recognition-prod-index_photograph"
+    )
+    assert "ReservedConcurrentExecutions" not in reserved
+
+
+def test_what_is_left_out_is_warned_of_and_stays_left_out(copy: ProjectCopy) -> None:
+    copy.deploy("--without", "alarms,gateway-responses")
+
+    done = copy.deploy()
+
+    assert "warning: without alarms: nobody is told" in done.said
+    assert boto3.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
+    done = copy.run("deploy", "--without", "everything")
+    assert (done.code, done.said) == (1, "")
+    assert "everything cannot be left out" in done.error
+
+
+def test_resources_of_the_old_guide_are_taken_over(copy: ProjectCopy) -> None:
+    boto3.client("s3").create_bucket(Bucket="facial-recognition-data-bucket")
+    boto3.client("rekognition").create_collection(CollectionId="face-collection")
+    dynamodb = boto3.client("dynamodb")
+    dynamodb.create_table(
+        TableName="face-metadata",
+        KeySchema=[{"AttributeName": "faceId", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "faceId", "AttributeType": "S"}],
+        ProvisionedThroughput={"ReadCapacityUnits": 5, "WriteCapacityUnits": 5},
+    )
+
+    done = copy.deploy("--data-stack", "existing")
+
+    assert "warning: it keeps no versions" in done.said
+    assert copy.stage().environment["FACES_BUCKET"] == "facial-recognition-data-bucket"
+    table = dynamodb.describe_table(TableName="face-metadata")["Table"]
+    assert [index["IndexName"] for index in table["GlobalSecondaryIndexes"]] == ["personId-index"]
+    with pytest.raises(ClientError, match="does not exist"):
+        boto3.client("cloudformation").describe_stacks(StackName="facial-recognition-prod-data")
+    copy.deploy()  # and again, without saying it again
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        ([], "There is no bucket facial-recognition-data-bucket"),
+        (["bucket"], "There is no table face-metadata"),
+        (["bucket", "other table"], "must have the hash key faceId"),
+    ],
+)
+def test_existing_resources_that_do_not_fit_are_named(
+    copy: ProjectCopy, made: list[str], message: str
+) -> None:
+    if "bucket" in made:
+        boto3.client("s3").create_bucket(Bucket="facial-recognition-data-bucket")
+    if "other table" in made:
+        boto3.client("dynamodb").create_table(
+            TableName="face-metadata",
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+
+    done = copy.run("deploy", "--data-stack", "existing")
+
+    assert done.code == 1
+    assert message in done.error
+    assert functions() == {}
+
+
+# --- what keeps a deploy from being made ---
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--auth", "none"], "OPEN_TO_ALL=yes"),
+        (["--auth", "cognito"], "COGNITO_USER_POOL_ARN"),
+        (["--auth", "password"], "AUTH"),
+        (["--without", "usage-plan"], "an API key opens nothing without a usage plan"),
+        (["--stage", "dev"], "is for the embedded AWS"),
+        (["--stage", "Not-A-Stage"], "up to 20 small letters and digits"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    copy: ProjectCopy, options: list[str], message: str
+) -> None:
+    done = copy.run("deploy", *options)
+
+    assert done.code == 1
+    assert message in done.error
+    assert done.error.count("\n") == 1
+    assert functions() == {}
+
+
+def test_an_open_api_can_be_had_by_saying_so(copy: ProjectCopy) -> None:
+    done = copy.deploy("--auth", "none", "--open-to-all")
+
+    assert "warning: AUTH=none" in done.said
+    assert boto3.client("apigateway").get_api_keys()["items"] == []
+
+
+def test_a_failed_stack_says_why(copy: ProjectCopy) -> None:
+    boto3.client("cloudwatch").put_metric_alarm(
+        AlarmName="facial-recognition-prod-errors",
+        MetricName="Errors",
+        Namespace="AWS/Lambda",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+        Statistic="Sum",
+    )
+
+    done = copy.run("deploy")
+
+    assert done.code == 1
+    assert "ApiFunctionErrorsAlarm: AWS::CloudWatch::Alarm of this name already exists" in (
+        done.error
+    )
+    boto3.client("cloudwatch").delete_alarms(AlarmNames=["facial-recognition-prod-errors"])
+    copy.deploy()
+
+
+def test_missing_credentials_are_named(copy: ProjectCopy) -> None:
+    done = copy.run(
+        "deploy",
+        AWS_ACCESS_KEY_ID="",
+        AWS_SECRET_ACCESS_KEY="",
+        AWS_EC2_METADATA_DISABLED="true",
+        AWS_SHARED_CREDENTIALS_FILE="/nonexistent",
+        AWS_CONFIG_FILE="/nonexistent",
+    )
+
+    assert done.code == 1
+    assert "there are no AWS credentials" in done.error
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (
+            "An error occurred (AccessDenied) when calling the CreateRole operation: User:"
+            " arn:aws:iam::1:user/x is not authorized to perform: iam:CreateRole on resource:"
+            " arn:aws:iam::1:role/r because no identity-based policy allows it",
+            "you lack the permission iam:CreateRole on arn:aws:iam::1:role/r.",
+        ),
+        ("User is not authorized to perform: logs:PutRetentionPolicy", "logs:PutRetentionPolicy"),
+        ("The bucket is full", ""),
+    ],
+)
+def test_a_missing_permission_is_named(said: str, message: str) -> None:
+    assert deploy.explain(said).startswith(message) or message in deploy.explain(said)
+    assert bool(deploy.explain(said)) == bool(message)
