@@ -1,0 +1,157 @@
+"""The embedded AWS's CloudFormation: what templates say, and what becomes of stacks."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from infra import data
+from localaws.cloudformation import Template, TemplateError
+from localaws.project import Project
+from localaws.server import EmbeddedAWS
+
+BUCKET = """
+Parameters:
+  Name: {Type: String}
+  Keep: {Type: String, Default: "no", AllowedValues: ["yes", "no"]}
+Conditions:
+  Keeps: !Equals [!Ref Keep, "yes"]
+Resources:
+  Box:
+    Type: AWS::S3::Bucket
+    Properties:
+      BucketName: !Join ["-", [box, !Ref Name]]
+      VersioningConfiguration: !If [Keeps, {Status: Enabled}, !Ref "AWS::NoValue"]
+Outputs:
+  Arn: {Value: !GetAtt Box.Arn}
+  Said: {Value: !Sub "${Box} in ${AWS::Region}, not ${!Box}"}
+"""
+
+
+@pytest.fixture
+def stacks(aws: EmbeddedAWS, project: Project) -> Iterator[Any]:
+    aws.reset()
+    yield boto3.client("cloudformation")
+    aws.reset()
+
+
+def change(stacks: Any, kind: str, text: str, **parameters: str) -> dict[str, Any]:
+    """Make and execute a change set; return what became of the stack."""
+    stacks.create_change_set(
+        StackName="s",
+        ChangeSetName="c",
+        ChangeSetType=kind,
+        TemplateBody=text,
+        Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
+    )
+    stacks.execute_change_set(StackName="s", ChangeSetName="c")
+    [found] = stacks.describe_stacks(StackName="s")["Stacks"]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_a_stack_has_what_its_template_says(stacks: Any) -> None:
+    found = change(stacks, "CREATE", BUCKET, Name="a")
+
+    assert found["StackStatus"] == "CREATE_COMPLETE"
+    assert {o["OutputKey"]: o["OutputValue"] for o in found["Outputs"]} == {
+        "Arn": "arn:aws:s3:::box-a",
+        "Said": "box-a in us-east-1, not ${Box}",
+    }
+    assert "Status" not in boto3.client("s3").get_bucket_versioning(Bucket="box-a")
+
+
+def test_an_update_changes_what_is_there(stacks: Any) -> None:
+    change(stacks, "CREATE", BUCKET, Name="a")
+
+    found = change(stacks, "UPDATE", BUCKET, Name="a", Keep="yes")
+
+    assert found["StackStatus"] == "UPDATE_COMPLETE"
+    assert boto3.client("s3").get_bucket_versioning(Bucket="box-a")["Status"] == "Enabled"
+
+
+def test_a_change_set_without_a_change_cannot_be_executed(stacks: Any) -> None:
+    change(stacks, "CREATE", BUCKET, Name="a")
+
+    with pytest.raises(ClientError, match="InvalidChangeSetStatus"):
+        change(stacks, "UPDATE", BUCKET, Name="a")
+
+
+def test_a_deleted_stack_takes_along_what_is_not_retained(stacks: Any) -> None:
+    change(stacks, "CREATE", BUCKET, Name="a")
+
+    stacks.delete_stack(StackName="s")
+
+    assert boto3.client("s3").list_buckets()["Buckets"] == []
+    with pytest.raises(ClientError, match="does not exist"):
+        stacks.describe_stacks(StackName="s")
+
+
+def test_what_is_there_already_makes_a_stack_fail(stacks: Any) -> None:
+    boto3.client("s3").create_bucket(Bucket="box-a")
+
+    found = change(stacks, "CREATE", BUCKET, Name="a")
+
+    assert found["StackStatus"] == "ROLLBACK_COMPLETE"
+    [event] = [
+        event
+        for event in stacks.describe_stack_events(StackName="s")["StackEvents"]
+        if event["ResourceStatus"] == "CREATE_FAILED"
+    ]
+    assert event["LogicalResourceId"] == "Box"
+    assert "already exists" in event["ResourceStatusReason"]
+    boto3.client("s3").head_bucket(Bucket="box-a")  # it was not made by the stack
+
+
+def test_a_stack_whose_making_failed_is_made_again(stacks: Any) -> None:
+    boto3.client("s3").create_bucket(Bucket="box-a")
+    change(stacks, "CREATE", BUCKET, Name="a")
+    boto3.client("s3").delete_bucket(Bucket="box-a")
+    said: list[str] = []
+
+    made = data.deploy(
+        boto3.Session(),
+        "s",
+        data.TEMPLATE,
+        {"Application": "x", "BucketName": "box-a", "Alarms": "false"},
+        said.append,
+    )
+
+    assert made["BucketName"] == "box-a"
+    assert said == ["s: creating ...", "s: created"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Resources: [", "Template format error"),
+        ("Outputs: {}", "no resources"),
+        ("Resources: {A: {Type: AWS::EC2::Instance}}", "Unrecognized resource types"),
+    ],
+)
+def test_templates_that_cannot_be_used_are_refused(stacks: Any, text: str, message: str) -> None:
+    with pytest.raises(ClientError, match=message):
+        change(stacks, "CREATE", text)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({}, r"\[Name\] must have values"),
+        ({"Name": "a", "Other": "b"}, r"\[Other\] do not exist"),
+        ({"Name": "a", "Keep": "perhaps"}, "must be one of"),
+    ],
+)
+def test_parameters_are_checked(parameters: dict[str, str], message: str) -> None:
+    with pytest.raises(TemplateError, match=message):
+        Template(BUCKET, parameters, {})
+
+
+def test_resources_that_need_each_other_are_refused() -> None:
+    circle = "{Type: X, Properties: {A: !Ref %s}}"
+    template = Template(f"Resources: {{A: {circle % 'B'}, B: {circle % 'A'}}}", {}, {})
+
+    with pytest.raises(TemplateError, match="Circular"):
+        list(template.in_order())
