@@ -71,7 +71,7 @@ def main() -> int:
                     _verify(api.url, paths[0], None, options.threshold, strangers)
 
     header = ["", "people", "photographs", *OUTCOMES, "verify (median)"]
-    print_table([header, members.row("registered"), strangers.row("strangers")])
+    print_table([header, members.row("registered"), strangers.row("strangers")], "accuracy")
     threshold = options.threshold or Settings().face_match_threshold
     print(f"\nthreshold {threshold:g}; registered by S3 upload: {rate:.1f} photographs per second")
     return 0

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from bench.peers import FaceRecognition, FaissIndex, NotInstalled, OpenCVFaces
-from bench.tables import print_table
+from bench.tables import keep, print_table
 from localaws.rekognition import calibration, images
 from localaws.rekognition.analysis import analyse
 from localaws.rekognition.engine import VECTOR_LENGTH, OpenVINOEngine
@@ -118,7 +118,8 @@ def _verify(genuine: Vectors, impostor: Vectors) -> None:
                 f"{false / len(impostor):.1e}" if false else f"< {1 / len(impostor):.1e}",
             ]
         )
-    print_table(rows)
+    print_table(rows, "verification")
+    keep(_curves(genuine, impostor), "calibration")
     scores = np.unique(np.concatenate([genuine, impostor]))
     accepted = 1 - np.searchsorted(np.sort(genuine), scores) / len(genuine)
     refused = np.searchsorted(np.sort(impostor), scores) / len(impostor)
@@ -128,6 +129,19 @@ def _verify(genuine: Vectors, impostor: Vectors) -> None:
         f" {(accepted[best] + refused[best]) / 2:.4f} from similarity"
         f" {calibration.similarity(float(scores[best])):.0f}"
     )
+
+
+def _curves(genuine: Vectors, impostor: Vectors) -> list[list[str]]:
+    """Return the share of pairs, of one person and of two, accepted at each whole similarity."""
+    rows = [["similarity", "one person", "two people"]]
+    of_one, of_two = (
+        np.array([calibration.similarity(cosine) for cosine in cosines.tolist()])
+        for cosines in (genuine, impostor)
+    )
+    for threshold in range(101):
+        shares = ((of_one >= threshold).mean(), (of_two >= threshold).mean())
+        rows.append([str(threshold), *(f"{share:.6f}" for share in shares)])
+    return rows
 
 
 def _identify(names: list[str], cosines: Vectors) -> None:
@@ -159,7 +173,7 @@ def _identify(names: list[str], cosines: Vectors) -> None:
                 str(outcomes["taken"]),
             ]
         )
-    print_table(rows)
+    print_table(rows, "identification")
 
 
 def speed(photographs: Photographs, options: argparse.Namespace) -> None:
@@ -192,7 +206,7 @@ def speed(photographs: Photographs, options: argparse.Namespace) -> None:
         rows.append(
             [name, f"{rate:.1f}", f"{rate / rates['OpenCV, 1 thread']:.2f}", f"{rate / best:.2f}"]
         )
-    print_table(rows)
+    print_table(rows, "speed")
     if "face_recognition" in rates:
         ratios = (
             rate / rates["face_recognition"] for name, rate in rates.items() if "ours" in name
@@ -263,7 +277,7 @@ def large_photographs(photographs: Photographs, options: argparse.Namespace) -> 
         ("distant", f"12 megapixels, the face has {SMALL_FACE} pixels"),
     ):
         rows.append([meaning, f"{times[name] * 1000:.1f}", f"{times[name] / limit:.2f}"])
-    print_table(rows)
+    print_table(rows, "large")
 
 
 def _scene(portrait: PillowImage.Image, scale: float) -> bytes:
@@ -288,7 +302,7 @@ def search(_: Photographs, options: argparse.Namespace) -> None:
             milliseconds = (f"{seconds * 1000:.2f}" for seconds in times)
             ratios = (f"{times[0] / seconds:.2f}" for seconds in times[1:])
             rows.append([str(count), *milliseconds, *ratios])
-    print_table(rows)
+    print_table(rows, "search")
 
 
 def _search(count: int, rounds: int) -> list[float]:
@@ -344,7 +358,7 @@ def memory(_: Photographs, options: argparse.Namespace) -> None:
         rows.append(
             [str(count), f"{taken / 1e6:.0f}", f"{each:.0f}", f"{each / 4 / VECTOR_LENGTH:.2f}"]
         )
-    print_table(rows)
+    print_table(rows, "memory")
 
 
 def _peak(count: int) -> int:

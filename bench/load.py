@@ -26,6 +26,7 @@ import boto3
 from chalice.local import LambdaEventConverter, RouteMatcher
 from PIL import Image
 
+from bench.tables import print_table
 from chalicelib.settings import Settings
 from localaws.faults import Fault
 from localaws.project import Project, install, set_up
@@ -51,13 +52,18 @@ def main() -> int:
     with EmbeddedAWS() as aws:
         project = install(aws, str(ROOT))
         alone = engine_alone(list(itertools.islice(photographs(options.photos), 200)))
-        print(f"engine alone: {alone:.1f} photographs per second, {WORKERS} threads")
+        rates = {f"IndexFaces alone, {WORKERS} threads": alone}
         if options.uploads:
-            uploads(aws, options.photos, options.uploads, alone)
+            rates[f"{options.uploads} uploads"] = uploads(aws, options.photos, options.uploads)
         if options.existing:
             aws.reset()
             set_up(project)
-            existing(aws, project, options.photos, options.existing, alone)
+            name = f"/create-index of {options.existing}"
+            rates[name] = existing(aws, project, options.photos, options.existing)
+    rows = [["", "photographs per second", "to IndexFaces alone"]]
+    rows += [[name, f"{rate:.1f}", f"{rate / alone:.2f}"] for name, rate in rates.items()]
+    print()
+    print_table(rows, "bulk")
     return 0
 
 
@@ -91,8 +97,12 @@ def engine_alone(some: list[tuple[str, bytes]]) -> float:
     return len(some) / seconds
 
 
-def uploads(aws: EmbeddedAWS, folder: Path, count: int, alone: float) -> None:
-    """Upload photographs while Rekognition is throttled; check that all are indexed, once."""
+def uploads(aws: EmbeddedAWS, folder: Path, count: int) -> float:
+    """Upload photographs while Rekognition is throttled; check that all are indexed, once.
+
+    Returns:
+        Photographs per second.
+    """
     some = list(itertools.islice(photographs(folder), count))
     for operation in ("IndexFaces", "ListFaces", "DeleteFaces"):
         aws.faults.script(
@@ -109,14 +119,18 @@ def uploads(aws: EmbeddedAWS, folder: Path, count: int, alone: float) -> None:
     indexed = check()
     print(
         f"{count} uploads in {uploaded:.1f} s ({count / uploaded:.0f} per second), all indexed"
-        f" after {seconds:.1f} s: {count / seconds:.1f} photographs per second,"
-        f" {count / seconds / alone:.2f} of the engine alone; {throttled} calls throttled"
+        f" after {seconds:.1f} s; {throttled} calls throttled"
     )
     print(f"  {indexed}")
+    return count / seconds
 
 
-def existing(aws: EmbeddedAWS, project: Project, folder: Path, count: int, alone: float) -> None:
-    """Let /create-index index what was there before; check that all are indexed, once."""
+def existing(aws: EmbeddedAWS, project: Project, folder: Path, count: int) -> float:
+    """Let /create-index index what was there before; check that all are indexed, once.
+
+    Returns:
+        Photographs per second.
+    """
     boto3.client("s3").put_bucket_notification_configuration(
         Bucket=Settings().faces_bucket, NotificationConfiguration={}
     )
@@ -139,12 +153,12 @@ def existing(aws: EmbeddedAWS, project: Project, folder: Path, count: int, alone
     healthy = time.perf_counter() - healthy
     print(
         f"{count} photographs there before: /create-index indexed {done} in {len(calls)} calls,"
-        f" {seconds:.1f} s: {count / seconds:.1f} photographs per second,"
-        f" {count / seconds / alone:.2f} of the engine alone"
+        f" {seconds:.1f} s"
     )
     print(f"  {indexed}")
     print(f"  longest call {max(calls):.1f} s; peak memory of the function {memory:.0f} MB")
     print(f"  again: {again['unchanged']} unchanged in {healthy:.1f} s")
+    return count / seconds
 
 
 def put(some: Any) -> None:
