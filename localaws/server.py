@@ -30,7 +30,8 @@ from localaws.functions import RETRY_DELAYS, Disorder, Event, Functions
 from localaws.gateway import Authorization, RestApis
 from localaws.invocations import Invocations
 from localaws.moto_memory import let_go
-from localaws.permissions.identities import secret_of
+from localaws.permissions.gate import Permissions
+from localaws.permissions.identities import secret_of, token_of
 from localaws.persistence import Persistence
 from localaws.ports import HOST, listen
 from localaws.post_policy import PostPolicies
@@ -95,8 +96,9 @@ class EmbeddedAWS:
             self._kept.callback(self._persistence.close)
             self.functions.kept_events = self._persistence.events
         app = S3Events(WireDifferences(app), self._notify)
-        app = Invocations(PostPolicies(app, secret_of), self.functions)
-        app = RestApis(_Services(self.rekognition, app), self.deployed, Authorization())
+        app = Invocations(PostPolicies(app, secret_of, token_of), self.functions)
+        self.permissions = Permissions(_Services(self.rekognition, app))
+        app = RestApis(self.permissions, self.deployed, Authorization())
         self.faults = Faults(app, self._kill_worker)
         app = Control(self.faults, self.faults, self.functions)
         self._server = make_server(

@@ -8,8 +8,8 @@ stays for the next, until code or configuration change. What is printed goes to 
 from localaws.deployed.functions import (
     AsynchronousInvocation,
     DeployedFunctions,
-    FunctionError,
     TooManyRequests,
 )
+from localaws.deployed.runtime_api import FunctionError
 
 __all__ = ["AsynchronousInvocation", "DeployedFunctions", "FunctionError", "TooManyRequests"]

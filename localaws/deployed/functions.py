@@ -20,7 +20,6 @@ from localaws.account import ACCOUNT_ID, REGION
 from localaws.deployed import runtime
 from localaws.deployed.environment import Configuration, Environment
 from localaws.deployed.logs import LogWriter
-from localaws.deployed.runtime_api import FunctionError
 from localaws.deployed.sessions import Sessions
 from localaws.permissions.policies import Context, Policy
 

@@ -130,7 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     runtime_api: RuntimeApi
 
-    def do_GET(self) -> None:  # noqa: N802 - the name is http.server's
+    def do_GET(self) -> None:
         if self.path != f"{_RUNTIME}/invocation/next":
             self._answer(404)
             return
@@ -148,7 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
             },
         )
 
-    def do_POST(self) -> None:  # noqa: N802 - the name is http.server's
+    def do_POST(self) -> None:
         body = self._body()
         if answer := _ANSWER.fullmatch(self.path):
             known = self.runtime_api.answered(answer[1], answer[2], body)

@@ -117,5 +117,5 @@ def _text(value: Any) -> str:
 
 
 def _is_binary(media_type: str, binary: list[str]) -> bool:
-    media_type = media_type.split(";")[0].strip().lower()
+    media_type = media_type.split(";", maxsplit=1)[0].strip().lower()
     return any(kind in ("*/*", media_type) for kind in map(str.lower, binary))

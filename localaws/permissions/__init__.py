@@ -1,1 +1,1 @@
-"""What the roles may do: policies, the actions that requests need, and the gate before all."""
+"""What callers may do: policies, the actions that requests need, and the gate before all."""
