@@ -201,9 +201,7 @@ class Functions:
     def _run(self, invocation: _Invocation) -> None:
         how = self._how(invocation.function)
         try:
-            self._call(
-                invocation.function, json.loads(invocation.payload), invocation.request_id
-            )
+            self._call(invocation.function, json.loads(invocation.payload), invocation.request_id)
         except TooManyRequests as error:  # which is no try
             if not self._put_later(invocation, THROTTLED_DELAY, how):
                 self._give_up(invocation, error, "EventAgeExceeded", how)

@@ -45,9 +45,7 @@ class Invocations:
             event = json.loads(request.get_data() or b"{}")
         except ValueError as error:
             message = f"Could not parse request body into json: {error}"
-            return _refusal(400, "InvalidRequestContentException", message)(
-                environ, start_response
-            )
+            return _refusal(400, "InvalidRequestContentException", message)(environ, start_response)
         if request.headers.get("X-Amz-Invocation-Type") == "Event":
             self._functions.invoke(path[1], event)
             return Response(status=202)(environ, start_response)

@@ -114,4 +114,4 @@ def _s3_operations() -> tuple[_Operation, ...]:
 
 
 def _is_in(member: Any, location: str) -> bool:
-    return member.get("location") == location
+    return bool(member.get("location") == location)

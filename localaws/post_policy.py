@@ -43,9 +43,7 @@ class Refused(Exception):
 class PostPolicies:
     """WSGI middleware that lets through only uploads which their policy allows."""
 
-    def __init__(
-        self, app: "WSGIApplication", secret_for: SecretFor, token_for: TokenFor
-    ) -> None:
+    def __init__(self, app: "WSGIApplication", secret_for: SecretFor, token_for: TokenFor) -> None:
         """Take moto's application, and what knows the access keys."""
         self._app = app
         self._secret_for = secret_for
@@ -134,9 +132,7 @@ def _condition(condition: Any) -> tuple[str, str, Any]:
     return operator.lower(), name.removeprefix("$").lower(), value
 
 
-def _check_signature(
-    fields: Mapping[str, str], secret_for: SecretFor, token_for: TokenFor
-) -> None:
+def _check_signature(fields: Mapping[str, str], secret_for: SecretFor, token_for: TokenFor) -> None:
     credential = fields.get("x-amz-credential", "").split("/")
     secret = secret_for(credential[0])
     if secret is None:

@@ -81,7 +81,7 @@ class Environment:
         self._init_seconds: float | None = None
         self._rest = b""
         own = dict(configuration.variables)
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - it is to run what was deployed
             runtime.command(configuration.handler),
             cwd=code,
             env={

@@ -8,7 +8,7 @@ import tempfile
 import threading
 import zipfile
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,23 +111,21 @@ class DeployedFunctions:
     def pids(self) -> list[int]:
         """Return the ids of all processes."""
         with self._lock:
-            return [
-                environment.pid
-                for environments in (*self._idle.values(), *self._busy.values())
-                for environment in environments
-                if environment is not None
-            ]
+            pools: list[Sequence[Environment | None]] = [*self._idle.values()]
+            pools += self._busy.values()
+            return [environment.pid for pool in pools for environment in pool if environment]
 
     def stop(self) -> None:
         """End all processes, those that are at work too, and forget the code."""
         with self._lock:
             idle = [environment for some in self._idle.values() for environment in some]
             self._idle.clear()
-            busy = [e for some in self._busy.values() for e in some if e is not None]
-        for environment in busy:
-            environment.kill()  # who runs it sees that it has ended, and clears up
+            busy = [environment for some in self._busy.values() for environment in some]
         for environment in idle:
             environment.end()
+        for at_work in busy:
+            if at_work is not None:
+                at_work.kill()  # who runs it sees that it has ended, and clears up
         self.logs.stop()
         self._sessions.forget()
         with self._lock:
@@ -247,6 +245,3 @@ def _configuration(function: LambdaFunction) -> Configuration:
         timeout=float(function.timeout),
         variables=tuple(sorted(function.environment_vars.items())),
     )
-
-
-

@@ -40,14 +40,15 @@ class Sessions:
             client = self._clients.get((service, role_arn, name))
             if client is None:
                 session = self.assume(role_arn, name)
-                client = self._clients[service, role_arn, name] = boto3.Session().client(
+                new: Any = boto3.Session().client
+                client = self._clients[service, role_arn, name] = new(
                     service,
                     endpoint_url=self._url,
                     region_name=REGION,
                     aws_access_key_id=session.access_key_id,
                     aws_secret_access_key=session.secret_access_key,
                     aws_session_token=session.session_token,
-                    config=Config(retries={"total_max_attempts": 1}, user_agent_appid="lambda"),
+                    config=Config(retries={"total_max_attempts": 1}),
                 )
             return client
 

@@ -44,7 +44,7 @@ class Authorization:
         if kind == "AWS_IAM":
             return _check_signature(call)
         if kind == "COGNITO_USER_POOLS":
-            authorizer = call.api.authorizers.get(method.authorizer_id)
+            authorizer = call.api.authorizers.get(str(method.authorizer_id))
             pools = authorizer.provider_arns if authorizer else None
             return _check_token(call, pools or [], method.authorization_scopes or [])
         raise Refused("AUTHORIZER_CONFIGURATION_ERROR")
@@ -67,9 +67,7 @@ def _check_signature(call: Call) -> Caller:
             f"User: {principal.arn} is not authorized to perform: execute-api:Invoke"
             f" on resource: {resource}",
         )
-    return Caller(
-        {"accessKey": access_key_id, "accountId": ACCOUNT_ID, "userArn": principal.arn}
-    )
+    return Caller({"accessKey": access_key_id, "accountId": ACCOUNT_ID, "userArn": principal.arn})
 
 
 def _check_token(call: Call, pools: list[str], scopes: list[str]) -> Caller:

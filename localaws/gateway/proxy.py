@@ -35,9 +35,7 @@ def event(call: Call, resource_id: str, resource: str, parameters: dict[str, str
     headers["X-Forwarded-Proto"] = ["https"]
     query = {name: request.args.getlist(name) for name in request.args}
     binary = _is_binary(request.headers.get("Content-Type", ""), call.api.binaryMediaTypes)
-    body: str | None = None
-    if call.body:
-        body = base64.b64encode(call.body).decode() if binary else call.body.decode(errors="replace")
+    text = base64.b64encode(call.body).decode() if binary else call.body.decode(errors="replace")
     return {
         "resource": resource,
         "path": call.path,
@@ -69,8 +67,8 @@ def event(call: Call, resource_id: str, resource: str, parameters: dict[str, str
             "resourcePath": resource,
             "stage": call.stage,
         },
-        "body": body,
-        "isBase64Encoded": bool(body) and binary,
+        "body": text or None,
+        "isBase64Encoded": bool(text) and binary,
     }
 
 

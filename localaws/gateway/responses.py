@@ -68,9 +68,9 @@ def response_to(refused: Refused, call: Call) -> Response:
     if found is not None:
         status = int(found.status_code or status)
         context = _context(refused, call)
-        for media_type, template in (found.response_templates or {}).items():
+        if found.response_templates:
+            media_type, template = next(iter(found.response_templates.items()))
             body = _CONTEXT.sub(lambda name: context.get(name[1], ""), template)
-            break
         headers |= _headers(found.response_parameters or {}, context, call.request)
     if body is None:
         body = json.dumps({"message": refused.message})

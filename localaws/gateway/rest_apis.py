@@ -1,4 +1,4 @@
-"""Deployed REST APIs: requests to their stages, below ``/restapis/<id>/<stage>/_user_request_/``."""
+"""Deployed REST APIs: requests below ``/restapis/<id>/<stage>/_user_request_/``, answered."""
 
 import json
 import logging
@@ -148,7 +148,7 @@ def _resource(api: RestAPI, path: str) -> tuple[Resource, dict[str, str]]:
 
 def _match(names: list[str], parts: list[str]) -> dict[str, str] | None:
     """Compare the parts of a resource's path with those of a request; the parameters if it fits."""
-    parameters = {}
+    parameters: dict[str, str] = {}
     for number, name in enumerate(names):
         if number >= len(parts):
             return None

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.sax.saxutils import escape
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MOST_KEPT = 100_000
+
 
 class Asked(NamedTuple):
     """Something that a restricted caller needed, and whether it was allowed."""
@@ -53,8 +56,8 @@ class Permissions:
         """Take what answers the requests."""
         self._app = app
         self._callers: dict[str, Principal] = {}
-        self.asked: list[Asked] = []
-        """What restricted callers have needed so far."""
+        self.asked: deque[Asked] = deque(maxlen=MOST_KEPT)
+        """What restricted callers have needed last."""
 
     def restrict(self, callers: Mapping[str, Iterable[Any]]) -> None:
         """Evaluate policy documents for callers whose application id begins so."""

@@ -2,10 +2,11 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import moto.backends
-from moto.iam.models import Role
+from moto.iam.models import ManagedPolicy, Role
 
 from localaws.account import ACCESS_KEY_ID, ACCOUNT_ID, SECRET_ACCESS_KEY
 from localaws.permissions.policies import Policy
@@ -25,7 +26,11 @@ class Principal:
         Raises:
             PolicyNotUnderstood: they say something that is not evaluated here.
         """
-        return self.documents is None or Policy.parse(*self.documents).allows(action, resource)
+        return self.documents is None or self._policy.allows(action, resource)
+
+    @cached_property
+    def _policy(self) -> Policy:
+        return Policy.parse(*self.documents or ())
 
 
 def secret_of(access_key_id: str) -> str | None:
@@ -63,5 +68,10 @@ def principal_of(access_key_id: str) -> Principal | None:
 
 def _documents(role: Role) -> tuple[Any, ...]:
     inline = [json.loads(document) for document in role.policies.values()]
-    attached = [json.loads(policy.document) for policy in role.managed_policies.values()]
+    attached = [_in_force(policy) for policy in role.managed_policies.values()]
     return (*inline, *attached)
+
+
+def _in_force(policy: ManagedPolicy) -> Any:
+    (version,) = [v for v in policy.versions if v.version_id == policy.default_version_id]
+    return json.loads(version.document)

@@ -23,17 +23,17 @@ _HEADER = re.compile(
 def credential_of(environ: "WSGIEnvironment") -> str | None:
     """Return the access key id that a request is signed with, in a header or in its address."""
     if found := _HEADER.match(environ.get("HTTP_AUTHORIZATION", "")):
-        return found["key"]
+        return str(found["key"])
     query = parse_qs(environ.get("QUERY_STRING", ""))
     if credential := query.get("X-Amz-Credential"):
-        return credential[0].split("/")[0]
-    return query.get("AWSAccessKeyId", [None])[0]
+        return str(credential[0]).split("/", maxsplit=1)[0]
+    return next(iter(query.get("AWSAccessKeyId", [])), None)
 
 
 def service_of(environ: "WSGIEnvironment") -> str:
     """Return the service that a request is signed for; nothing where it does not say."""
     if found := _HEADER.match(environ.get("HTTP_AUTHORIZATION", "")):
-        return found["service"]
+        return str(found["service"])
     credential = parse_qs(environ.get("QUERY_STRING", "")).get("X-Amz-Credential", [""])[0]
     return credential.split("/")[3] if credential.count("/") == 4 else ""
 
