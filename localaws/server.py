@@ -100,7 +100,7 @@ class EmbeddedAWS:
         self.permissions = Permissions(_Services(self.rekognition, app))
         app = RestApis(self.permissions, self.deployed, Authorization())
         self.faults = Faults(app, self._kill_worker)
-        app = Control(self.faults, self.faults, self.functions)
+        app = Control(self.faults, self.faults, self.functions, self.permissions)
         self._server = make_server(
             HOST,
             self._port,
