@@ -3,7 +3,7 @@
 import json
 import logging
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.sax.saxutils import escape
 
@@ -48,22 +48,33 @@ class Denied(Exception):
 class Permissions:
     """WSGI middleware that evaluates policies before requests are answered.
 
-    Restricted are the sessions of roles, and callers named to :meth:`restrict`; they are told by
-    the application id that their SDK was given. All others may do everything.
+    Restricted are the sessions of roles, and callers that were named to :meth:`restrict`. All
+    others may do everything.
     """
 
     def __init__(self, app: "WSGIApplication") -> None:
         """Take what answers the requests."""
         self._app = app
-        self._callers: dict[str, Principal] = {}
+        self._roles: dict[str, Principal] = {}
+        self._role_of: Callable[[str], str | None] = lambda caller: caller
         self.asked: deque[Asked] = deque(maxlen=MOST_KEPT)
         """What restricted callers have needed last."""
 
-    def restrict(self, callers: Mapping[str, Iterable[Any]]) -> None:
-        """Evaluate policy documents for callers whose application id begins so."""
-        self._callers = {
-            name: Principal(f"arn:aws:sts::{ACCOUNT_ID}:assumed-role/{name}/{name}", tuple(some))
-            for name, some in callers.items()
+    def restrict(
+        self,
+        policies: Mapping[str, Any],
+        role_of: Callable[[str], str | None] = lambda caller: caller,
+    ) -> None:
+        """Evaluate policies for callers that have no session of a role.
+
+        Args:
+            policies: documents by the names of roles.
+            role_of: gives the role of a caller, by the application id that its SDK was given.
+        """
+        self._role_of = role_of
+        self._roles = {
+            name: Principal(f"arn:aws:sts::{ACCOUNT_ID}:assumed-role/{name}/{name}", (document,))
+            for name, document in policies.items()
         }
 
     def __call__(
@@ -93,10 +104,10 @@ class Permissions:
     def _principal(
         self, environ: "WSGIEnvironment", form: Mapping[str, str] | None
     ) -> Principal | None:
-        caller = caller_of(environ)
-        for prefix, principal in self._callers.items():
-            if caller.startswith(prefix):
-                return principal
+        if self._roles:
+            restricted = self._roles.get(self._role_of(caller_of(environ)) or "")
+            if restricted is not None:
+                return restricted
         if form is not None:
             access_key_id: str | None = form.get("x-amz-credential", "").split("/")[0]
         else:

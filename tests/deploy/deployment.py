@@ -134,13 +134,9 @@ class Deployment:
         """Let S3 tell nobody of what happens meanwhile."""
         told = self.s3.get_bucket_notification_configuration(Bucket=BUCKET)
         told.pop("ResponseMetadata")
-        self.s3.put_bucket_notification_configuration(
-            Bucket=BUCKET, NotificationConfiguration={}
-        )
+        self.s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration={})
         yield
-        self.s3.put_bucket_notification_configuration(
-            Bucket=BUCKET, NotificationConfiguration=told
-        )
+        self.s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration=told)
 
     def late_event(self, handler: str, key: str) -> None:
         """Bring an event of S3 to a handler, and wait until it is handled."""

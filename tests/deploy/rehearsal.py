@@ -39,9 +39,7 @@ def register(service: Deployment) -> None:
 
     upload = service.post("register", {"name": "Joe Biden", "personId": "biden"}).json()
     form = upload["upload"]
-    sent = requests.post(
-        form["url"], data=form["fields"], files={"file": BIDEN}, timeout=TIMEOUT
-    )
+    sent = requests.post(form["url"], data=form["fields"], files={"file": BIDEN}, timeout=TIMEOUT)
     assert sent.status_code == 204, sent.text
     service.settle()
     assert service.status(upload["imageKey"]) == "indexed"
