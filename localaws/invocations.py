@@ -38,7 +38,7 @@ class Invocations:
         request = Request(environ)
         if (request.content_length or 0) > MOST_BYTES:
             message = f"Request must be smaller than {MOST_BYTES} bytes for the InvokeFunction"
-            return _refusal(413, "RequestEntityTooLargeException", f"{message} operation")(
+            return _refusal(413, "RequestTooLargeException", f"{message} operation")(
                 environ, start_response
             )
         try:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 import boto3
+import botocore.session
 from chalice.app import Chalice, S3EventConfig
 from chalice.cli.factory import CLIFactory
 from chalice.config import Config
@@ -32,7 +33,7 @@ class Project:
         factory = CLIFactory(directory, environ=_SetOnlyMissing())
         self.config: Config = factory.create_config_obj(chalice_stage_name=stage)
         self.app: Chalice = self.config.chalice_app
-        self.session = boto3.Session()
+        self.session = _session("project")  # not "api": it makes what that only uses
         self._s3 = [s for s in self.app.event_sources if isinstance(s, S3EventConfig)]
 
     def functions(self, workers: Workers) -> dict[str, Handler]:
@@ -98,12 +99,19 @@ class FailedEvents:
 
     def __init__(self) -> None:
         """Make the client once."""
-        self._sqs = boto3.client("sqs")
+        self._sqs = _session("lambda").client("sqs")
 
     def __call__(self, record: Event) -> None:
         """Send one record."""
         url = self._sqs.get_queue_url(QueueName=resources.FAILED_EVENTS)["QueueUrl"]
         self._sqs.send_message(QueueUrl=url, MessageBody=json.dumps(record))
+
+
+def _session(app_id: str) -> boto3.Session:
+    """Return a session that tells the application id apart from that of the process."""
+    session = botocore.session.Session()
+    session.set_config_variable("user_agent_appid", app_id)
+    return boto3.Session(botocore_session=session)
 
 
 class _SetOnlyMissing(MutableMapping[str, str]):

@@ -19,6 +19,7 @@ class Sessions:
     def __init__(self, url: str) -> None:
         """Take the address of the embedded AWS."""
         self._url = url
+        self._boto3: Any = boto3.Session()  # one, which reads each service's model once
         self._clients: dict[tuple[str, str, str], Any] = {}
         self._lock = threading.Lock()
 
@@ -40,8 +41,7 @@ class Sessions:
             client = self._clients.get((service, role_arn, name))
             if client is None:
                 session = self.assume(role_arn, name)
-                new: Any = boto3.Session().client
-                client = self._clients[service, role_arn, name] = new(
+                client = self._clients[service, role_arn, name] = self._boto3.client(
                     service,
                     endpoint_url=self._url,
                     region_name=REGION,

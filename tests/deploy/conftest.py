@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from localaws.server import EmbeddedAWS
 from tests.deploy.deployment import Deployment, deployed
+from tests.deploy.laboratory import Laboratory
 from tests.deploy.rehearsal import rehearse
 
 
@@ -20,3 +22,18 @@ def rehearsed(deployment: Deployment) -> Deployment:
     """The same, after everything was used that there is."""
     rehearse(deployment)
     return deployment
+
+
+@pytest.fixture(scope="module")
+def one_laboratory(aws: EmbeddedAWS) -> Iterator[Laboratory]:
+    """An embedded AWS for small experiments."""
+    aws.reset()
+    yield Laboratory(aws)
+    aws.reset()
+
+
+@pytest.fixture
+def laboratory(one_laboratory: Laboratory) -> Iterator[Laboratory]:
+    """The same, with nothing in it."""
+    yield one_laboratory
+    one_laboratory.clear()
