@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 import botocore.config
 import moto.backends
+import requests
 from botocore.exceptions import ClientError
 
 from localaws.account import ACCESS_KEY_ID, ACCOUNT_ID, REGION, SECRET_ACCESS_KEY
@@ -123,6 +124,59 @@ class Laboratory:
         url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
         messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
         return [json.loads(message["Body"]) for message in messages]
+
+    def api(self, function: str, permitted: bool = True, **parts: Any) -> "Api":
+        """Import an API before a function and deploy it, as Chalice does.
+
+        Args:
+            function: its name.
+            permitted: whether the API may invoke it.
+            parts: more of the Swagger document; ``paths`` in short, by path and method.
+        """
+        gateway = self.client("apigateway")
+        arn = f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{function}"
+        integration = {
+            "type": "aws_proxy",
+            "httpMethod": "POST",
+            "uri": f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/{arn}/invocations",
+            "responses": {"default": {"statusCode": "200"}},
+        }
+        paths = {
+            path: {
+                method: {
+                    "responses": {"200": {"description": "200 response"}},
+                    "x-amazon-apigateway-integration": integration,
+                    **operation,
+                }
+                for method, operation in methods.items()
+            }
+            for path, methods in parts.pop("paths", {"/": {"post": {}, "get": {}}}).items()
+        }
+        info = {"version": "1.0", "title": "api"}
+        document = {"swagger": "2.0", "info": info, "paths": paths, **parts}
+        made = gateway.import_rest_api(body=json.dumps(document).encode())
+        gateway.create_deployment(restApiId=made["id"], stageName="stage")
+        if permitted:
+            self.lambda_.add_permission(
+                FunctionName=function,
+                StatementId="api",
+                Action="lambda:InvokeFunction",
+                Principal="apigateway.amazonaws.com",
+                SourceArn=f"arn:aws:execute-api:{REGION}:{ACCOUNT_ID}:{made['id']}/*",
+            )
+        return Api(self.aws.url, made["id"])
+
+
+class Api:
+    """A stage of a deployed API."""
+
+    def __init__(self, aws_url: str, api_id: str) -> None:
+        self.id = api_id
+        self.url = f"{aws_url}/restapis/{api_id}/stage/_user_request_"
+
+    def send(self, method: str = "POST", path: str = "/", **options: Any) -> requests.Response:
+        """Send a request."""
+        return requests.request(method, self.url + path, timeout=60, **options)
 
 
 _V4 = botocore.config.Config(signature_version="v4")
