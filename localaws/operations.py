@@ -59,9 +59,8 @@ def s3_operation(environ: "WSGIEnvironment") -> str:
     level = bool(bucket) + bool(key)
     fitting = [
         operation
-        for operation in _s3_operations()
-        if (operation.method, operation.level) == (method, level)
-        and operation.needs <= set(query)
+        for operation in _s3_operations().get((method, level), ())
+        if operation.needs <= set(query)
         and all(header in environ for header in operation.headers)
         and given <= operation.parameters
     ]
@@ -72,9 +71,6 @@ def s3_operation(environ: "WSGIEnvironment") -> str:
 @dataclass(frozen=True)
 class _Operation:
     name: str
-    method: str
-    level: int
-    """0 for all buckets, 1 for a bucket, 2 for an object."""
     needs: frozenset[str]
     """Parameters without which it is another operation."""
     headers: frozenset[str]
@@ -84,9 +80,13 @@ class _Operation:
 
 
 @cache
-def _s3_operations() -> tuple[_Operation, ...]:
+def _s3_operations() -> dict[tuple[str, int], list[_Operation]]:
+    """Return what S3 can do, by HTTP method and by what the path names.
+
+    That is 0 for all buckets, 1 for a bucket, 2 for an object.
+    """
     model: Any = Loader().load_service_model("s3", "service-2")
-    found = []
+    found: dict[tuple[str, int], list[_Operation]] = {}
     for name, operation in model["operations"].items():
         shape = model["shapes"].get(operation.get("input", {}).get("shape"), {})
         members = shape.get("members", {})
@@ -94,11 +94,10 @@ def _s3_operations() -> tuple[_Operation, ...]:
         path, _, literal = operation["http"]["requestUri"].partition("?")
         literals = dict(parse_qsl(literal, keep_blank_values=True))
         in_query = {m["locationName"] for m in members.values() if _is_in(m, "querystring")}
-        found.append(
+        level = ("{Bucket}" in path) + ("{Key+}" in path)
+        found.setdefault((operation["http"]["method"], level), []).append(
             _Operation(
                 name,
-                operation["http"]["method"],
-                ("{Bucket}" in path) + ("{Key+}" in path),
                 frozenset(literals).union(
                     m["locationName"] for m in required if _is_in(m, "querystring")
                 ),
@@ -110,7 +109,7 @@ def _s3_operations() -> tuple[_Operation, ...]:
                 frozenset(literals) | in_query,
             )
         )
-    return tuple(found)
+    return found
 
 
 def _is_in(member: Any, location: str) -> bool:

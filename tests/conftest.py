@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib import clients
 from localaws.api import LocalApi
 from localaws.project import Project, install, set_up
 from localaws.server import EmbeddedAWS
@@ -34,6 +35,9 @@ def project(aws: EmbeddedAWS) -> Project:
     os.environ["ATTEMPT_SECONDS"] = "5"
     project = install(aws, str(ROOT))
     restrict(aws)
+    # The application's clients are made now; who makes others in this process is a test.
+    clients.s3(), clients.dynamodb(), clients.rekognition()
+    os.environ["AWS_SDK_UA_APP_ID"] = "test"
     return project
 
 

@@ -138,7 +138,8 @@ class Laboratory:
         integration = {
             "type": "aws_proxy",
             "httpMethod": "POST",
-            "uri": f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/{arn}/invocations",
+            "uri": f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/{arn}"
+            "/invocations",
             "responses": {"default": {"statusCode": "200"}},
         }
         paths = {
