@@ -145,9 +145,19 @@ class Permissions:
 
 
 def _refusal(environ: "WSGIEnvironment", message: str) -> Response:
+    """Refuse in the protocol in which was asked."""
+    code, text = "AccessDenied", escape(message)
     if is_s3(environ):
-        body = f"<Error><Code>AccessDenied</Code><Message>{escape(message)}</Message></Error>"
+        body = f"<Error><Code>{code}</Code><Message>{text}</Message></Error>"
         return Response(body, 403, content_type="application/xml")
-    answer = json.dumps({"__type": "AccessDeniedException", "message": message})
-    headers = {"x-amzn-ErrorType": "AccessDeniedException"}
-    return Response(answer, 400, headers, content_type="application/x-amz-json-1.1")
+    if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
+        body = (
+            f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code>"
+            f"<Message>{text}</Message></Error></ErrorResponse>"
+        )
+        return Response(body, 403, content_type="text/xml")
+    code = "AccessDeniedException"
+    status = 400 if "HTTP_X_AMZ_TARGET" in environ else 403
+    answer = json.dumps({"__type": code, "message": message})
+    headers = {"x-amzn-ErrorType": code}
+    return Response(answer, status, headers, content_type="application/x-amz-json-1.1")
