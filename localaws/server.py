@@ -139,7 +139,7 @@ class EmbeddedAWS:
     def stop(self) -> None:
         """Finish running functions, and answer no more."""
         self.faults.clear()
-        self.deployed.stop()
+        self.deployed.close()
         self.functions.stop()
         if self.workers is not None:
             self.workers.stop()

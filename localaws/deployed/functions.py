@@ -31,6 +31,10 @@ class TooManyRequests(Exception):
     """A function runs as often at once as may be."""
 
 
+class Closed(Exception):
+    """The embedded AWS is about to end."""
+
+
 @dataclass(frozen=True)
 class AsynchronousInvocation:
     """How a function is invoked by events."""
@@ -54,6 +58,7 @@ class DeployedFunctions:
         self._idle: dict[str, list[Environment]] = defaultdict(list)
         self._busy: dict[str, list[Environment | None]] = defaultdict(list)
         """The environments at work; None for one that is about to be started."""
+        self._closed = False
         self._lock = threading.Lock()
 
     def __contains__(self, name: str) -> bool:
@@ -133,6 +138,12 @@ class DeployedFunctions:
                 shutil.rmtree(self._folder, ignore_errors=True)
                 self._folder = None
 
+    def close(self) -> None:
+        """End all processes, and start none any more."""
+        with self._lock:
+            self._closed = True
+        self.stop()
+
     # --- environments ---
 
     def _take(self, function: LambdaFunction) -> Environment:
@@ -141,6 +152,8 @@ class DeployedFunctions:
         name = configuration.name
         outdated: list[Environment] = []
         with self._lock:
+            if self._closed:
+                raise Closed(name)
             limit = function.reserved_concurrency
             if limit is not None and len(self._busy[name]) >= int(limit):
                 raise TooManyRequests(name)
@@ -164,8 +177,11 @@ class DeployedFunctions:
             raise
         with self._lock:
             self._busy[name].remove(None)
-            self._busy[name].append(started)
-        return started
+            if not self._closed:
+                self._busy[name].append(started)
+                return started
+        started.end()
+        raise Closed(name)
 
     def _give_back(self, environment: Environment) -> None:
         self.logs.write(environment)
@@ -210,11 +226,9 @@ class DeployedFunctions:
 
     # --- destinations ---
 
-    def _destination(
-        self, arn: str, function: LambdaFunction
-    ) -> Callable[[dict[str, Any]], None] | None:
+    def _destination(self, arn: str, function: LambdaFunction) -> Callable[[dict[str, Any]], None]:
         """Return what sends to a queue, with the rights of the function's role."""
-        service, _, name = arn.split(":", 5)[2], *arn.rpartition(":")[1:]
+        _, _, service, _, _, name = arn.split(":", 5)
         if service != "sqs":
             raise NotImplementedError(f"a destination in {service}: only queues are supported")
 

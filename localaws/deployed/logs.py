@@ -6,8 +6,6 @@ import queue
 import threading
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from localaws.deployed.environment import Environment
 from localaws.deployed.sessions import Sessions
 
@@ -53,7 +51,7 @@ class LogWriter:
             environment, lines = waiting
             try:
                 self._put(environment, lines)
-            except (BotoCoreError, ClientError) as error:
+            except Exception as error:  # whatever it is, the others are to be written
                 logger.info("%s is not logged: %s", environment.configuration.name, error)
             finally:
                 self._queue.task_done()

@@ -110,6 +110,9 @@ class RestApis:
             raise Refused("INTEGRATION_TIMEOUT") from None
         except (FunctionError, TooManyRequests) as error:
             raise Refused("DEFAULT_5XX") from error
+        except Exception as error:
+            logger.exception("%s could not be run", function)
+            raise Refused("DEFAULT_5XX") from error
 
 
 def _in_background(functions: DeployedFunctions, name: str, payload: bytes) -> "Future[bytes]":

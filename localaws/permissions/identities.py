@@ -60,7 +60,8 @@ def principal_of(access_key_id: str) -> Principal | None:
     session = sts.get_assumed_role_from_access_key(access_key_id)
     if session is not None:
         iam = moto.backends.get_backend("iam")[ACCOUNT_ID]["aws"]
-        return Principal(session.arn, _documents(iam.get_role_by_arn(session.role_arn)))
+        roles = [role for role in iam.get_roles() if role.arn == session.role_arn]
+        return Principal(session.arn, _documents(roles[0]) if roles else ())
     if secret_of(access_key_id) is not None:
         return Principal(f"arn:aws:iam::{ACCOUNT_ID}:user/{access_key_id}", None)
     return None
