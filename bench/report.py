@@ -110,7 +110,7 @@ SECTIONS = [
     Section(
         "speed",
         "Speed of the face engine",
-        "Beside OpenCV's own classes with the same models, and beside the face_recognition package.",
+        "Beside OpenCV's own classes with the same models, and beside face_recognition.",
         ("bench.faces", "--photos", PHOTOS, "--only", "speed", "--only", "large"),
         bars("speed", 1, "faces per second"),
     ),

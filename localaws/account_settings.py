@@ -7,7 +7,7 @@ import moto.backends
 import msgspec
 from werkzeug.wrappers import Response
 
-from localaws.wire import service_of
+from localaws.permissions.signatures import service_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

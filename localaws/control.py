@@ -1,4 +1,7 @@
-"""How the embedded AWS is made to behave badly from outside: over HTTP, below ``/_localaws/``."""
+"""How the embedded AWS is made to behave badly from outside: over HTTP, below ``/_localaws/``.
+
+And how it is asked what AWS would not tell: what roles have needed, and when all is quiet.
+"""
 
 from collections.abc import Iterable
 from random import Random
@@ -10,12 +13,15 @@ from werkzeug.wrappers import Request, Response
 
 from localaws.faults import Fault, Faults
 from localaws.functions import Disorder, Functions
+from localaws.permissions.gate import Permissions
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 FAULTS = "/_localaws/faults"
 EVENTS = "/_localaws/events"
+PERMISSIONS = "/_localaws/permissions"
+QUIET = "/_localaws/quiet"
 
 
 class _Events(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
@@ -32,24 +38,39 @@ class Control:
     ``POST /_localaws/faults`` takes a list of :class:`localaws.faults.Fault`, ``DELETE`` ends
     them, ``GET`` shows them; ``PUT /_localaws/events`` says how events are brought, for example
     ``{"duplicates": 0.2, "mostDelay": 3}``, and ``{}`` brings them once and at once again.
+    ``GET /_localaws/permissions`` shows which actions on which resources roles have needed;
+    ``GET /_localaws/quiet`` answers when no event is left and all logs are written.
     """
 
-    def __init__(self, app: "WSGIApplication", faults: Faults, functions: Functions) -> None:
+    def __init__(
+        self,
+        app: "WSGIApplication",
+        faults: Faults,
+        functions: Functions,
+        permissions: Permissions,
+    ) -> None:
         """Take what answers all other requests, and what is controlled."""
         self._app = app
         self._faults = faults
         self._functions = functions
+        self._permissions = permissions
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         """Answer a request for control; pass on all others."""
-        path = environ.get("PATH_INFO")
-        if path not in (FAULTS, EVENTS):
+        answers = {
+            FAULTS: self._on_faults,
+            EVENTS: self._on_events,
+            PERMISSIONS: self._on_permissions,
+            QUIET: self._on_quiet,
+        }
+        answer_to = answers.get(environ.get("PATH_INFO", ""))
+        if answer_to is None:
             return self._app(environ, start_response)
         request = Request(environ)
         try:
-            answer = self._on_faults(request) if path == FAULTS else self._on_events(request)
+            answer = answer_to(request)
             response = Response(msgspec.json.encode(answer), content_type="application/json")
         except msgspec.DecodeError as error:
             response = Response(f"{error}\n", 400)
@@ -69,3 +90,12 @@ class Control:
             self._functions.disorder = Disorder(asked.duplicates, asked.most_delay, generator)
         disorder = self._functions.disorder
         return {"duplicates": disorder.duplicates, "mostDelay": disorder.most_delay}
+
+    def _on_permissions(self, request: Request) -> Any:
+        return [asked._asdict() for asked in sorted(set(self._permissions.asked))]
+
+    def _on_quiet(self, request: Request) -> Any:
+        self._functions.drain()
+        if self._functions.deployed is not None:
+            self._functions.deployed.logs.drain()
+        return {}

@@ -9,14 +9,12 @@ From a test in the same process, or the same over HTTP (see :mod:`localaws.contr
     curl -X DELETE http://127.0.0.1:4566/_localaws/faults
 """
 
-import re
 import socket
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Annotated, Literal
-from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
 import msgspec
@@ -24,6 +22,7 @@ from msgspec import Meta
 from werkzeug.test import run_wsgi_app
 from werkzeug.wrappers import Response
 
+from localaws.operations import caller_of, is_s3, operation_of
 from localaws.wsgi import read_body
 
 if TYPE_CHECKING:
@@ -167,57 +166,15 @@ class Faults:
             return _hang_up(environ)
         code, status = fault.code, fault.status
         if fault.kind == "throttle":
-            code, status = ("SlowDown", 503) if _is_s3(environ) else ("ThrottlingException", 400)
+            code, status = ("SlowDown", 503) if is_s3(environ) else ("ThrottlingException", 400)
         return _error(environ, code, status)(environ, start_response)
 
 
-# --- who calls what -------------------------------------------------------------------------
-
-_CALLER = re.compile(r"(?:^| )app/(\S+)")
-_S3_PARAMETERS = {
-    ("POST", "delete"): "DeleteObjects",
-    ("POST", "uploads"): "CreateMultipartUpload",
-    ("POST", "uploadId"): "CompleteMultipartUpload",
-    ("PUT", "partNumber"): "UploadPart",
-    ("GET", "list-type"): "ListObjectsV2",
-}
-_S3_METHODS = {
-    "GET": ("ListObjects", "GetObject"),
-    "HEAD": ("HeadBucket", "HeadObject"),
-    "PUT": ("CreateBucket", "PutObject"),
-    "DELETE": ("DeleteBucket", "DeleteObject"),
-    "POST": ("PostObject", "PostObject"),
-}
-
-
-def caller_of(environ: "WSGIEnvironment") -> str:
-    """Return the application id that the caller's SDK was given, or nothing."""
-    found = _CALLER.search(environ.get("HTTP_USER_AGENT", ""))
-    return found[1] if found else ""
-
-
-def operation_of(environ: "WSGIEnvironment") -> str:
-    """Return AWS's name of the operation that is called; S3's rarer ones are only guessed."""
-    target = str(environ.get("HTTP_X_AMZ_TARGET", ""))
-    if target:
-        return target.rpartition(".")[2]
-    method = environ["REQUEST_METHOD"]
-    query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
-    for parameter in query:
-        if (method, parameter) in _S3_PARAMETERS:
-            return _S3_PARAMETERS[method, parameter]
-    if "HTTP_X_AMZ_COPY_SOURCE" in environ:
-        return "CopyObject"
-    _, _, key = environ.get("PATH_INFO", "").strip("/").partition("/")
-    return _S3_METHODS.get(method, ("", ""))[bool(key)]
-
-
-def _is_s3(environ: "WSGIEnvironment") -> bool:
-    return "HTTP_X_AMZ_TARGET" not in environ
+# --- answers ---------------------------------------------------------------------------------
 
 
 def _error(environ: "WSGIEnvironment", code: str, status: int) -> Response:
-    if _is_s3(environ):
+    if is_s3(environ):
         body = f"<Error><Code>{escape(code)}</Code><Message>A scripted fault.</Message></Error>"
         return Response(body, status, content_type="application/xml")
     answer = msgspec.json.encode({"__type": code, "message": "A scripted fault."})

@@ -13,6 +13,13 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any, Protocol
 
+from localaws.deployed import (
+    AsynchronousInvocation,
+    DeployedFunctions,
+    FunctionError,
+    TooManyRequests,
+)
+
 logger = logging.getLogger(__name__)
 
 Event = dict[str, Any]
@@ -41,7 +48,11 @@ class KeptEvents(Protocol):
 CONCURRENCY = 4
 """Functions that run at once: more than processors, since they wait for AWS most of the time."""
 RETRY_DELAYS = (1.0, 2.0)
-"""Seconds before the second and third try; AWS waits one and two minutes."""
+"""Seconds before the second and third try."""
+AWS_RETRY_DELAYS = (60.0, 120.0)
+"""What AWS waits; by these an event ages."""
+THROTTLED_DELAY = 0.2
+"""Seconds before a function that runs as often as it may is asked again; AWS begins with one."""
 
 
 @dataclass(order=True)
@@ -53,6 +64,9 @@ class _Invocation:
     request_id: str = field(compare=False)
     """The same for every try."""
     tries: int = field(default=0, compare=False)
+    age: float = field(default=0.0, compare=False)
+    """Seconds that it would have waited on AWS for being tried again."""
+    came: float = field(default_factory=time.monotonic, compare=False)
 
 
 @dataclass
@@ -79,6 +93,8 @@ class Functions:
     ) -> None:
         """Start the workers."""
         self.retry_delays = retry_delays
+        self.deployed: DeployedFunctions | None = None
+        """Those that were deployed; the others are of a project that is not."""
         self.disorder = Disorder()
         self.on_failure: Destination = lambda record: None
         self.kept_events: KeptEvents | None = None
@@ -101,11 +117,11 @@ class Functions:
 
     def __contains__(self, function: str) -> bool:
         """Say whether a function is known."""
-        return function in self._handlers
+        return function in self._handlers or self._is_deployed(function)
 
     def call(self, function: str, event: Event) -> object:
         """Run a function now, and return its result or raise its exception."""
-        return self._handlers[function](event, str(uuid.uuid4()))
+        return self._call(function, event, str(uuid.uuid4()))
 
     def invoke(self, function: str, event: Event) -> None:
         """Invoke a function once, some time soon."""
@@ -155,7 +171,7 @@ class Functions:
         payload = json.dumps(event)
         due = time.monotonic() + delay
         number, request_id = next(self._numbers), str(uuid.uuid4())
-        if self.kept_events is not None:
+        if self.kept_events is not None and function in self._handlers:
             self.kept_events.add(request_id, function, payload)
         self._put(_Invocation(due, number, function, payload, request_id))
 
@@ -183,22 +199,73 @@ class Functions:
             return None
 
     def _run(self, invocation: _Invocation) -> None:
-        invocation.tries += 1
+        how = self._how(invocation.function)
         try:
-            event = json.loads(invocation.payload)
-            self._handlers[invocation.function](event, invocation.request_id)
-        except Exception as error:
-            logger.warning("%s failed (try %d): %s", invocation.function, invocation.tries, error)
-            if invocation.tries <= len(self.retry_delays):
-                invocation.due = time.monotonic() + self.retry_delays[invocation.tries - 1]
-                self._put(invocation)
+            self._call(invocation.function, json.loads(invocation.payload), invocation.request_id)
+        except TooManyRequests as error:  # which is no try
+            if not self._put_later(invocation, THROTTLED_DELAY, how):
+                self._give_up(invocation, error, "EventAgeExceeded", how)
                 return
-            self.on_failure(_failure_record(invocation, error))
+        except Exception as error:
+            invocation.tries += 1
+            logger.warning("%s failed (try %d): %s", invocation.function, invocation.tries, error)
+            if invocation.tries > how.retries:
+                self._give_up(invocation, error, "RetriesExhausted", how)
+                return
+            delay = self.retry_delays[invocation.tries - 1]
+            invocation.age += AWS_RETRY_DELAYS[invocation.tries - 1] - delay
+            if not self._put_later(invocation, delay, how):
+                self._give_up(invocation, error, "EventAgeExceeded", how)
+        else:
+            self._forget(invocation)
+
+    def _put_later(
+        self, invocation: _Invocation, delay: float, how: AsynchronousInvocation
+    ) -> bool:
+        """Bring an event again after a while; False when it will be too old."""
+        invocation.due = time.monotonic() + delay
+        if invocation.due - invocation.came + invocation.age > how.most_age:
+            return False
+        self._put(invocation)
+        return True
+
+    def _give_up(
+        self,
+        invocation: _Invocation,
+        error: Exception,
+        condition: str,
+        how: AsynchronousInvocation,
+    ) -> None:
+        record = _failure_record(invocation, error, condition)
+        if how.on_failure is not None:
+            try:
+                how.on_failure(record)
+            except Exception as refused:
+                logger.warning("%s: no record of a failure: %s", invocation.function, refused)
+        self._forget(invocation)
+
+    def _forget(self, invocation: _Invocation) -> None:
         if self.kept_events is not None:
             self.kept_events.remove(invocation.request_id)
 
+    def _is_deployed(self, function: str) -> bool:
+        return self.deployed is not None and function in self.deployed
 
-def _failure_record(invocation: _Invocation, error: Exception) -> Event:
+    def _call(self, function: str, event: Event, request_id: str) -> object:
+        if function in self._handlers:
+            return self._handlers[function](event, request_id)
+        if self.deployed is None:
+            raise LookupError(function)
+        return json.loads(self.deployed.run(function, json.dumps(event).encode(), request_id))
+
+    def _how(self, function: str) -> AsynchronousInvocation:
+        if function in self._handlers or self.deployed is None:
+            retries = len(self.retry_delays)
+            return AsynchronousInvocation(retries=retries, on_failure=self.on_failure)
+        return self.deployed.asynchronous(function)
+
+
+def _failure_record(invocation: _Invocation, error: Exception, condition: str) -> Event:
     """Describe a failed invocation as Lambda does to an on-failure destination.
 
     Source: "Capturing records of Lambda asynchronous invocations" in the Lambda Developer Guide.
@@ -209,7 +276,7 @@ def _failure_record(invocation: _Invocation, error: Exception) -> Event:
         "requestContext": {
             "requestId": invocation.request_id,
             "functionArn": f"{function_arn(invocation.function)}:$LATEST",
-            "condition": "RetriesExhausted",
+            "condition": condition,
             "approximateInvokeCount": invocation.tries,
         },
         "requestPayload": json.loads(invocation.payload),
@@ -218,8 +285,15 @@ def _failure_record(invocation: _Invocation, error: Exception) -> Event:
             "executedVersion": "$LATEST",
             "functionError": "Unhandled",
         },
-        "responsePayload": {"errorMessage": str(error), "errorType": type(error).__name__},
+        "responsePayload": error_payload(error),
     }
+
+
+def error_payload(error: Exception) -> Any:
+    """Return what Lambda answers in place of a result."""
+    if isinstance(error, FunctionError):
+        return error.payload
+    return {"errorMessage": str(error), "errorType": type(error).__name__}
 
 
 def function_arn(name: str) -> str:

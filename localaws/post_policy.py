@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SecretFor = Callable[[str], str | None]
 """Gives the secret key of an access key id; None when there is no such access key."""
+TokenFor = Callable[[str], str | None]
+"""Gives the session token of temporary credentials; None for an access key that needs none."""
 
 _NEED_NO_CONDITION = frozenset(
     {"policy", "x-amz-signature", "signature", "awsaccesskeyid", "file", "x-amz-security-token"}
@@ -41,29 +43,52 @@ class Refused(Exception):
 class PostPolicies:
     """WSGI middleware that lets through only uploads which their policy allows."""
 
-    def __init__(self, app: "WSGIApplication", secret_for: SecretFor) -> None:
+    def __init__(self, app: "WSGIApplication", secret_for: SecretFor, token_for: TokenFor) -> None:
         """Take moto's application, and what knows the access keys."""
         self._app = app
         self._secret_for = secret_for
+        self._token_for = token_for
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         """Check a form upload to a bucket; pass on everything else as it is."""
-        bucket = environ.get("PATH_INFO", "").strip("/")
-        is_form = environ.get("CONTENT_TYPE", "").startswith("multipart/form-data")
-        if environ["REQUEST_METHOD"] != "POST" or not is_form or not bucket or "/" in bucket:
+        if not _is_upload(environ):
             return self._app(environ, start_response)
+        bucket = environ.get("PATH_INFO", "").strip("/")
         body = read_body(environ)
         fields, size = _form({**environ, "wsgi.input": io.BytesIO(body)})
         try:
-            check({**fields, "bucket": bucket}, size, self._secret_for)
+            check({**fields, "bucket": bucket}, size, self._secret_for, self._token_for)
         except Refused as refused:
             return _refusal(refused)(environ, start_response)
         return self._app(environ, start_response)
 
 
-def check(fields: Mapping[str, str], size: int, secret_for: SecretFor) -> None:
+def form_of(environ: "WSGIEnvironment") -> dict[str, str] | None:
+    """Return the fields of an upload by form, names in lower case; None for anything else."""
+    if not _is_upload(environ):
+        return None
+    body = read_body(environ)
+    return _form({**environ, "wsgi.input": io.BytesIO(body)})[0]
+
+
+def _is_upload(environ: "WSGIEnvironment") -> bool:
+    bucket = environ.get("PATH_INFO", "").strip("/")
+    is_form = environ.get("CONTENT_TYPE", "").startswith("multipart/form-data")
+    return environ["REQUEST_METHOD"] == "POST" and is_form and bool(bucket) and "/" not in bucket
+
+
+def _no_token(access_key_id: str) -> str | None:
+    return None
+
+
+def check(
+    fields: Mapping[str, str],
+    size: int,
+    secret_for: SecretFor,
+    token_for: TokenFor = _no_token,
+) -> None:
     """Check a form's fields (names in lower case) and the size of its file in bytes.
 
     Raises:
@@ -71,7 +96,7 @@ def check(fields: Mapping[str, str], size: int, secret_for: SecretFor) -> None:
     """
     if "policy" not in fields:
         raise _denied("Access Denied")
-    _check_signature(fields, secret_for)
+    _check_signature(fields, secret_for, token_for)
     try:
         policy = json.loads(base64.b64decode(fields["policy"]))
         expiry = datetime.fromisoformat(policy["expiration"])
@@ -107,7 +132,7 @@ def _condition(condition: Any) -> tuple[str, str, Any]:
     return operator.lower(), name.removeprefix("$").lower(), value
 
 
-def _check_signature(fields: Mapping[str, str], secret_for: SecretFor) -> None:
+def _check_signature(fields: Mapping[str, str], secret_for: SecretFor, token_for: TokenFor) -> None:
     credential = fields.get("x-amz-credential", "").split("/")
     secret = secret_for(credential[0])
     if secret is None:
@@ -116,6 +141,8 @@ def _check_signature(fields: Mapping[str, str], secret_for: SecretFor) -> None:
             "InvalidAccessKeyId",
             "The AWS Access Key Id you provided does not exist in our records.",
         )
+    if fields.get("x-amz-security-token") != token_for(credential[0]):
+        raise Refused(400, "InvalidToken", "The provided token is malformed or otherwise invalid.")
     key = f"AWS4{secret}".encode()
     for part in credential[1:]:
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()

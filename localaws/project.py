@@ -6,15 +6,17 @@ from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 import boto3
+import botocore.session
 from chalice.app import Chalice, S3EventConfig
 from chalice.cli.factory import CLIFactory
 from chalice.config import Config
 
 from chalicelib.settings import Settings
 from infra import data
+from localaws.account import ACCOUNT_ID, REGION
 from localaws.cloudformation import Template, make
 from localaws.functions import CONCURRENCY, Event, Handler, function_arn
-from localaws.server import ACCOUNT_ID, REGION, EmbeddedAWS, clear_environment
+from localaws.server import EmbeddedAWS, clear_environment
 from localaws.workers import APP, Call, Workers
 
 
@@ -33,7 +35,7 @@ class Project:
         factory = CLIFactory(directory, environ=_SetOnlyMissing())
         self.config: Config = factory.create_config_obj(chalice_stage_name=stage)
         self.app: Chalice = self.config.chalice_app
-        self.session = boto3.Session()
+        self.session = _session("project")  # not "api": it makes what that only uses
         self._s3 = [s for s in self.app.event_sources if isinstance(s, S3EventConfig)]
 
     def functions(self, workers: Workers) -> dict[str, Handler]:
@@ -90,15 +92,16 @@ def install(aws: EmbeddedAWS, directory: str, stage: str = "dev") -> Project:
 
 def set_up(project: Project) -> None:
     """Make the project's resources and notifications; may be called again and again."""
-    given = data.parameters(
-        Settings.from_environment(os.environ),
-        project.function_name(APP),
-        project.config.chalice_stage,
-        alarms=False,
-    )
-    pseudo = {"AWS::AccountId": ACCOUNT_ID, "AWS::Region": REGION}
-    make(project.session, Template(data.TEMPLATE.read_text(), given, pseudo))
+    settings = Settings.from_environment(os.environ)
+    make_data(project.session, settings, project.config.app_name, project.config.chalice_stage)
     project.notify()
+
+
+def make_data(session: boto3.Session, settings: Settings, app_name: str, stage: str) -> None:
+    """Make the data resources of a stage as their template says, without a stack of them."""
+    given = data.parameters(settings, f"{app_name}-{stage}", stage, alarms=False)
+    pseudo = {"AWS::AccountId": ACCOUNT_ID, "AWS::Region": REGION}
+    make(session, Template(data.TEMPLATE.read_text(), given, pseudo))
 
 
 class FailedEvents:
@@ -106,13 +109,20 @@ class FailedEvents:
 
     def __init__(self) -> None:
         """Make the client once."""
-        self._sqs = boto3.client("sqs")
+        self._sqs = _session("lambda").client("sqs")
         self._queue = Settings.from_environment(os.environ).failed_events_queue
 
     def __call__(self, record: Event) -> None:
         """Send one record."""
         url = self._sqs.get_queue_url(QueueName=self._queue)["QueueUrl"]
         self._sqs.send_message(QueueUrl=url, MessageBody=json.dumps(record))
+
+
+def _session(app_id: str) -> boto3.Session:
+    """Return a session that tells the application id apart from that of the process."""
+    session = botocore.session.Session()
+    session.set_config_variable("user_agent_appid", app_id)
+    return boto3.Session(botocore_session=session)
 
 
 class _SetOnlyMissing(MutableMapping[str, str]):

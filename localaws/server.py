@@ -1,5 +1,6 @@
 """The embedded AWS as one WSGI application on one port."""
 
+import logging
 import os
 import threading
 from collections.abc import Iterable
@@ -9,10 +10,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import botocore.session
 import moto.backends
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
-from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
@@ -21,15 +22,20 @@ from moto.moto_server.werkzeug_app import (
 from moto.s3.models import FakeKey
 from werkzeug.serving import make_server
 
+from localaws.account import ACCESS_KEY_ID, ACCOUNT_ID, REGION, SECRET_ACCESS_KEY
 from localaws.account_settings import AccountSettings
 from localaws.atomicity import AtomicDynamoDB
 from localaws.cloudformation import CloudFormation
 from localaws.control import Control
 from localaws.database import DataFolder
+from localaws.deployed import DeployedFunctions
 from localaws.faults import Faults
-from localaws.functions import RETRY_DELAYS, Disorder, Functions
+from localaws.functions import RETRY_DELAYS, Disorder, Event, Functions
+from localaws.gateway import Authorization, RestApis
 from localaws.invocations import Invocations
 from localaws.moto_memory import let_go
+from localaws.permissions.gate import Permissions
+from localaws.permissions.identities import secret_of, token_of
 from localaws.persistence import Persistence
 from localaws.ports import HOST, listen
 from localaws.post_policy import PostPolicies
@@ -41,9 +47,7 @@ from localaws.workers import Workers
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-REGION = "us-east-1"
-ACCOUNT_ID = DEFAULT_ACCOUNT_ID
-ACCESS_KEY_ID = SECRET_ACCESS_KEY = "local"  # noqa: S105 - opens nothing but this process
+logger = logging.getLogger(__name__)
 
 
 class EmbeddedAWS:
@@ -85,6 +89,7 @@ class EmbeddedAWS:
         listening = listen(port)
         self._port = listening.getsockname()[1]
         self.functions = Functions(retry_delays=retry_delays)
+        self.deployed = self.functions.deployed = DeployedFunctions(self.url)
         self.workers: Workers | None = None
         """The processes in which functions run, if there are any."""
         let_go()
@@ -96,10 +101,12 @@ class EmbeddedAWS:
             self.functions.kept_events = self._persistence.events
         self._stacks = CloudFormation(WireDifferences(app), _Session(self.url), ACCOUNT_ID)
         self.account_settings = AccountSettings(self._stacks, ACCOUNT_ID)
-        app = S3Events(self.account_settings, self.functions.notify)
-        app = Invocations(PostPolicies(app, secret_of), self.functions)
-        self.faults = Faults(_Services(self.rekognition, app), self._kill_worker)
-        app = Control(self.faults, self.faults, self.functions)
+        app = S3Events(self.account_settings, self._notify)
+        app = Invocations(PostPolicies(app, secret_of, token_of), self.functions)
+        self.permissions = Permissions(_Services(self.rekognition, app))
+        app = RestApis(self.permissions, self.deployed, Authorization())
+        self.faults = Faults(app, self._kill_worker)
+        app = Control(self.faults, self.faults, self.functions, self.permissions)
         self._server = make_server(
             HOST,
             self._port,
@@ -138,6 +145,7 @@ class EmbeddedAWS:
     def stop(self) -> None:
         """Finish running functions, and answer no more."""
         self.faults.clear()
+        self.deployed.close()
         self.functions.stop()
         if self.workers is not None:
             self.workers.stop()
@@ -152,12 +160,23 @@ class EmbeddedAWS:
         self.faults.clear()
         self.functions.disorder = Disorder()
         self.functions.drain()
+        self.deployed.stop()
         BackendDict.reset()
         reset_model_data()
         if self._persistence is not None:
             self._persistence.clear()
         self.rekognition.reset()
         self._stacks.clear()
+
+    def _notify(self, function: str, event: Event) -> None:
+        """Bring an event of S3 to a function, if the function's policy allows S3 to."""
+        bucket = event["Records"][0]["s3"]["bucket"]["arn"]
+        if function in self.deployed and not self.deployed.may_invoke(
+            function, "s3.amazonaws.com", bucket
+        ):
+            logger.warning("%s may not invoke %s: its event is dropped", bucket, function)
+            return
+        self.functions.notify(function, event)
 
     def _kill_worker(self, name: str) -> bool:
         return self.workers is not None and self.workers.kill(name)
@@ -179,7 +198,11 @@ class _Session(boto3.Session):
     """A session whose clients come here, whatever the process's environment says."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(ACCESS_KEY_ID, SECRET_ACCESS_KEY, region_name=REGION)
+        session = botocore.session.Session()
+        session.set_config_variable("user_agent_appid", "cloudformation")
+        super().__init__(
+            ACCESS_KEY_ID, SECRET_ACCESS_KEY, region_name=REGION, botocore_session=session
+        )
         self._url = url
 
     def client(self, *arguments: Any, **options: Any) -> Any:
@@ -200,15 +223,6 @@ def read_object(bucket: str, key: str, version_id: str | None) -> bytes:
     if not isinstance(found, FakeKey):
         raise LookupError(key)
     return bytes(found.value)
-
-
-def secret_of(access_key_id: str) -> str | None:
-    """Return the secret of an access key: the one of this server, or one made with IAM."""
-    if access_key_id == ACCESS_KEY_ID:
-        return SECRET_ACCESS_KEY
-    iam = moto.backends.get_backend("iam")[ACCOUNT_ID]["aws"]
-    key = iam.access_keys.get(access_key_id)
-    return str(key.secret_access_key) if key else None
 
 
 class _Services:

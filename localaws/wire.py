@@ -1,4 +1,4 @@
-"""What Chalice sends to AWS and moto does not take: evened out on the way."""
+"""What Chalice sends to AWS and moto does not take: evened out on the way, or added after it."""
 
 import io
 import json
@@ -6,12 +6,17 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+import moto.backends
+from werkzeug.test import run_wsgi_app
+
+from localaws.account import ACCOUNT_ID, REGION
+from localaws.gateway.imports import complete
+from localaws.permissions.signatures import service_of
 from localaws.wsgi import read_body
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-_SERVICE = re.compile(r"Credential=[^/]+/\d{8}/[^/]+/([^/]+)/aws4_request")
 _REST_API = re.compile(r"/restapis(/[^/]+)?")
 _FILTER_NAME = re.compile(rb"<Name>(Prefix|Suffix)</Name>")
 
@@ -36,14 +41,24 @@ class WireDifferences:
             and _REST_API.fullmatch(path)
             and service_of(environ) == "apigateway"
         ):
-            _rewrite(environ, _as_openapi_3)
+            return self._import(environ, start_response)
         return self._app(environ, start_response)
 
-
-def service_of(environ: "WSGIEnvironment") -> str:
-    """Return the service for which a request is signed, as it is named in signatures."""
-    signed = _SERVICE.search(environ.get("HTTP_AUTHORIZATION", ""))
-    return signed[1] if signed else ""
+    def _import(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        """Let moto import an API, then add what it has left out."""
+        document = _document(read_body(environ))
+        if document is None:
+            return self._app(environ, start_response)
+        _rewrite(environ, _as_openapi_3)
+        body, status, headers = run_wsgi_app(self._app, environ, buffered=True)
+        answer = b"".join(body)
+        if status.startswith("2"):
+            backend = moto.backends.get_backend("apigateway")[ACCOUNT_ID][REGION]
+            complete(backend.get_rest_api(json.loads(answer)["id"]), document)
+        start_response(status, list(headers))
+        return [answer]
 
 
 def _rewrite(environ: "WSGIEnvironment", change: Callable[[bytes], bytes]) -> None:
@@ -57,14 +72,18 @@ def _lower_filter_names(body: bytes) -> bytes:
     return _FILTER_NAME.sub(lambda match: match[0].replace(match[1], match[1].lower()), body)
 
 
+def _document(body: bytes) -> Any:
+    """Read the definition of an API; None for what is none."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) and "paths" in document else None
+
+
 def _as_openapi_3(body: bytes) -> bytes:
     """Turn an imported Swagger 2.0 API into the OpenAPI 3 that moto accepts."""
-    try:
-        api: Any = json.loads(body)
-    except ValueError:
-        return body
-    if not isinstance(api, dict) or "paths" not in api:
-        return body
+    api: Any = json.loads(body)
     api.setdefault("info", {}).setdefault("description", "")
     if api.pop("swagger", None):
         api["openapi"] = "3.0.1"

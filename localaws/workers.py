@@ -81,6 +81,12 @@ class Workers:
         with self._lock:
             return [worker.process.pid for worker in self._all.values()]
 
+    def handler_of(self, name: str) -> str | None:
+        """Return what the worker of this name was asked to run last."""
+        with self._lock:
+            worker = self._all.get(name)
+        return worker.handler if worker else None
+
     def kill(self, name: str) -> bool:
         """Kill the worker of this name; say whether there was one."""
         with self._lock:
@@ -134,9 +140,10 @@ class _Worker:
         self.process: Any = process
         self.connection = connection
         self.busy = False
+        self.handler: str | None = None
 
     def run(self, call: Call) -> Any:
-        self.busy = True
+        self.busy, self.handler = True, call.handler
         try:
             self.connection.send(call)
             if not self.connection.poll(call.timeout):

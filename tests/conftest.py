@@ -1,14 +1,17 @@
 """The whole service, on free ports of this machine, for every test that asks for it."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from chalicelib import clients
 from localaws.api import LocalApi
 from localaws.project import Project, install, set_up
 from localaws.server import EmbeddedAWS
+from localaws.workers import APP
 from tests.service import Service
 
 ROOT = Path(__file__).parent.parent
@@ -19,6 +22,8 @@ def aws() -> Iterator[EmbeddedAWS]:
     """The embedded AWS; failing functions are tried again at once."""
     with EmbeddedAWS(retry_delays=(0.05, 0.05)) as aws:
         yield aws
+        denied = [asked for asked in aws.permissions.asked if not asked.allowed]
+    assert denied == []
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +33,32 @@ def project(aws: EmbeddedAWS) -> Project:
     Its functions never take long, so what has not ended after a short while was stopped.
     """
     os.environ["ATTEMPT_SECONDS"] = "5"
-    return install(aws, str(ROOT))
+    project = install(aws, str(ROOT))
+    restrict(aws)
+    # The application's clients are made now; who makes others in this process is a test.
+    clients.s3(), clients.dynamodb(), clients.rekognition()
+    os.environ["AWS_SDK_UA_APP_ID"] = "test"
+    return project
+
+
+def restrict(aws: EmbeddedAWS) -> None:
+    """Let routes and handlers do only what their policies on AWS allow."""
+    policies = {
+        role: json.loads((ROOT / ".chalice" / name).read_text())
+        for role, name in (
+            ("api", "policy-prod.json"),
+            ("index_photograph", "policy-prod-index_photograph.json"),
+            ("unindex_photograph", "policy-prod-unindex_photograph.json"),
+        )
+    }
+    workers = aws.workers
+    assert workers is not None
+
+    def role_of(caller: str) -> str | None:
+        handler = workers.handler_of(caller) or caller
+        return "api" if handler == APP else handler
+
+    aws.permissions.restrict(policies, role_of)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from werkzeug.wrappers import Request, Response
 
 from localaws.cloudformation.resources import ResourceType, type_of
 from localaws.cloudformation.template import MadeResource, Template, TemplateError
-from localaws.wire import service_of
+from localaws.permissions.signatures import service_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

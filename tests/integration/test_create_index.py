@@ -1,4 +1,3 @@
-import boto3
 import pytest
 
 from chalicelib import indexing
@@ -149,5 +148,5 @@ def test_the_project_can_be_set_up_again_and_again(service: Service, project: Pr
     set_up(project)
     set_up(project)
 
-    assert boto3.client("s3").list_buckets()["Buckets"][0]["Name"] == BUCKET
+    assert service.s3.list_buckets()["Buckets"][0]["Name"] == BUCKET
     assert service.whose(photograph("obama2.jpg")) == "obama"

@@ -1,0 +1,201 @@
+"""What a cold start costs: the deployed package in a fresh process, as Lambda runs it.
+
+    python -m bench.coldstart --photo ada.jpg
+
+- Import of the handler beside that of a bare Chalice application which imports the same libraries,
+  in turn, with nothing but the package and boto3 on the path, and nothing compiled in advance.
+- The first verify of a fresh process beside those that follow, on the embedded AWS.
+- Three boto3 clients made one after the other, and at once in threads.
+"""
+
+import argparse
+import base64
+import io
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from bench.tables import print_table
+from chalicelib.settings import Settings
+from localaws.deployed import runtime
+from localaws.project import make_data
+from localaws.server import EmbeddedAWS, clear_environment
+
+ROOT = Path(__file__).parent.parent
+BARE = """
+import boto3.dynamodb.types, botocore.config, botocore.exceptions, msgspec
+from aws_lambda_powertools import Logger
+from chalice.app import Chalice
+
+app = Chalice(app_name="bare")
+logger = Logger(service="bare")
+
+
+@app.route("/verify", methods=["POST"])
+def verify():
+    return {}
+"""
+TIMED_IMPORT = """
+import time
+started = time.perf_counter()
+import app
+print(time.perf_counter() - started)
+"""
+CLIENTS = """
+import time, boto3
+from concurrent.futures import ThreadPoolExecutor
+names = ("s3", "dynamodb", "rekognition")
+started = time.perf_counter()
+{how}
+print(time.perf_counter() - started)
+"""
+IN_TURN = "session = boto3.Session(); [session.client(name) for name in names]"
+AT_ONCE = """with ThreadPoolExecutor(3) as threads:
+    list(threads.map(lambda name: boto3.Session().client(name), names))"""
+
+
+def main() -> None:
+    """Measure all of it in one run."""
+    parser = argparse.ArgumentParser(prog="python -m bench.coldstart", description=__doc__)
+    parser.add_argument("--photo", required=True, help="a JPEG with a face")
+    parser.add_argument("--runs", type=int, default=15, help="fresh processes of each kind (15)")
+    options = parser.parse_args()
+    clear_environment()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        package = packaged(folder)
+        print(f"package: {package.stat().st_size / 1e6:.2f} MB\n")
+        whole, bare, beside = lay_out(package, folder)
+        compare("import", options.runs, {
+            "bare Chalice": lambda: fresh(TIMED_IMPORT, bare, beside),
+            "application": lambda: fresh(TIMED_IMPORT, whole, beside),
+        })  # fmt: skip
+        compare("three clients", options.runs, {
+            "in turn": lambda: fresh(CLIENTS.format(how=IN_TURN), bare, beside),
+            "at once": lambda: fresh(CLIENTS.format(how=AT_ONCE), bare, beside),
+        })  # fmt: skip
+        with EmbeddedAWS() as aws:
+            os.environ.update(aws.environment)
+            service = Function(aws, package.read_bytes(), Path(options.photo).read_bytes())
+            compare("verify", options.runs, {"warm": service.warm, "cold": service.cold})
+
+
+def compare(what: str, runs: int, kinds: dict[str, Callable[[], float]]) -> None:
+    """Measure kinds alternately, and print medians in milliseconds beside the first one's."""
+    times: dict[str, list[float]] = {kind: [] for kind in kinds}
+    for _ in range(runs):
+        for kind, measure in kinds.items():
+            times[kind].append(measure())
+    medians = {kind: statistics.median(measured) * 1000 for kind, measured in times.items()}
+    first = next(iter(medians.values()))
+    rows = [[kind, f"{median:.0f}", f"{median / first:.2f}"] for kind, median in medians.items()]
+    print_table([[what, "median ms", "ratio"], *rows])
+    print(flush=True)
+
+
+def packaged(folder: Path) -> Path:
+    """Let Chalice make the package of the prod stage."""
+    chalice = str(Path(sys.executable).parent / "chalice")
+    command = [chalice, "package", "--stage", "prod", "--pkg-format", "terraform", str(folder)]
+    environment = {**os.environ, "AWS_DEFAULT_REGION": "us-east-1"}
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+    return folder / "deployment.zip"
+
+
+def lay_out(package: Path, folder: Path) -> tuple[Path, Path, Path]:
+    """Return the folders of the application, of the bare one, and of what Lambda has beside."""
+    whole, bare, beside = folder / "whole", folder / "bare", folder / "runtime"
+    with zipfile.ZipFile(package) as files:
+        files.extractall(whole)
+        others = [n for n in files.namelist() if n.split("/")[0] not in ("app.py", "chalicelib")]
+        files.extractall(bare, others)
+    (bare / "app.py").write_text(BARE)
+    beside.mkdir()
+    runtime.lay_out(beside)
+    return whole, bare, beside
+
+
+def fresh(script: str, code: Path, beside: Path) -> float:
+    """Run a script in a fresh process, and return the seconds that it prints."""
+    done = subprocess.run(
+        [sys.executable, "-S", "-B", "-c", script],
+        cwd=code,
+        env={
+            "PATH": os.defpath,
+            "PYTHONPATH": f"{code}{os.pathsep}{beside}",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(done.stdout)
+
+
+class Function:
+    """The API's function on the embedded AWS."""
+
+    def __init__(self, aws: EmbeddedAWS, package: bytes, photo: bytes) -> None:
+        """Make the function, its role, and the data resources."""
+        make_data(boto3.Session(), Settings(), "facial-recognition", "prod")
+        self._aws = aws
+        self._event = json.dumps(_event(photo)).encode()
+        self._lambda: Any = boto3.client("lambda")
+        iam = boto3.client("iam")
+        trusted = '{"Version": "2012-10-17", "Statement": []}'
+        role = iam.create_role(RoleName="api", AssumeRolePolicyDocument=trusted)["Role"]["Arn"]
+        document = (ROOT / ".chalice" / "policy-prod.json").read_text()
+        iam.put_role_policy(RoleName="api", PolicyName="api", PolicyDocument=document)
+        self._lambda.create_function(
+            FunctionName="facial-recognition-prod",
+            Role=role,
+            Handler="app.app",
+            Runtime="python3.13",
+            MemorySize=512,
+            Timeout=29,
+            Code={"ZipFile": package},
+        )
+        self.warm()
+
+    def cold(self) -> float:
+        """Verify in a fresh process; return seconds."""
+        self._aws.deployed.stop()
+        return self.warm()
+
+    def warm(self) -> float:
+        """Verify; return seconds."""
+        started = time.perf_counter()
+        answer = self._lambda.invoke(FunctionName="facial-recognition-prod", Payload=self._event)
+        result = json.load(io.BytesIO(answer["Payload"].read()))
+        elapsed = time.perf_counter() - started
+        if result.get("statusCode") != 200:
+            raise RuntimeError(result)
+        return elapsed
+
+
+def _event(photo: bytes) -> dict[str, Any]:
+    headers = {"content-type": "application/json"}
+    return {
+        "httpMethod": "POST",
+        "headers": headers,
+        "multiValueQueryStringParameters": None,
+        "pathParameters": None,
+        "stageVariables": None,
+        "requestContext": {"httpMethod": "POST", "resourcePath": "/verify", "requestId": "bench"},
+        "body": json.dumps({"image": base64.b64encode(photo).decode()}),
+        "isBase64Encoded": False,
+    }
+
+
+if __name__ == "__main__":
+    main()

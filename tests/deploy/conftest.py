@@ -1,0 +1,39 @@
+"""The deployed service, used once for all tests of what it needed."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from localaws.server import EmbeddedAWS
+from tests.deploy.deployment import Deployment, deployed
+from tests.deploy.laboratory import Laboratory
+from tests.deploy.rehearsal import rehearse
+
+
+@pytest.fixture(scope="session")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """The service, as ``chalice deploy`` has made it."""
+    with deployed(tmp_path_factory.mktemp("project")) as deployment:
+        yield deployment
+
+
+@pytest.fixture(scope="session")
+def rehearsed(deployment: Deployment) -> Deployment:
+    """The same, after everything was used that there is."""
+    rehearse(deployment)
+    return deployment
+
+
+@pytest.fixture(scope="module")
+def one_laboratory(aws: EmbeddedAWS) -> Iterator[Laboratory]:
+    """An embedded AWS for small experiments."""
+    aws.reset()
+    yield Laboratory(aws)
+    aws.reset()
+
+
+@pytest.fixture
+def laboratory(one_laboratory: Laboratory) -> Iterator[Laboratory]:
+    """The same, with nothing in it."""
+    yield one_laboratory
+    one_laboratory.clear()

@@ -1,0 +1,16 @@
+"""An embedded AWS in a process of its own, without any project: until its input ends."""
+
+import sys
+
+from localaws.server import EmbeddedAWS, clear_environment
+
+
+def main() -> None:
+    clear_environment()
+    with EmbeddedAWS(retry_delays=(0.05, 0.05)) as aws:
+        print(aws.url, flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()
