@@ -47,7 +47,7 @@ def test_a_function_is_told_all_of_a_request(laboratory: Laboratory) -> None:
     api = laboratory.api(laboratory.function(ECHO), paths=paths)
     answer = api.send(
         "PUT",
-        "/people/a%20b/c/d?q=1&q=2&r=",
+        "/people/a%20%C3%BC/c/d?q=1&q=2&r=",
         json={"a": "ü"},
         headers={"X-Own": "value"},
     )
@@ -56,8 +56,8 @@ def test_a_function_is_told_all_of_a_request(laboratory: Laboratory) -> None:
     assert answer.status_code == 201
     assert (answer.headers["X-One"], answer.headers["X-Two"]) == ("1", "a, b")
     assert event["resource"] == "/people/{id}/{rest+}"
-    assert event["path"] == "/people/a b/c/d"
-    assert event["pathParameters"] == {"id": "a b", "rest": "c/d"}
+    assert event["path"] == "/people/a ü/c/d"
+    assert event["pathParameters"] == {"id": "a ü", "rest": "c/d"}
     assert event["httpMethod"] == "PUT"
     assert event["multiValueQueryStringParameters"] == {"q": ["1", "2"], "r": [""]}
     assert event["queryStringParameters"] == {"q": "2", "r": ""}
