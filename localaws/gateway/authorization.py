@@ -2,9 +2,9 @@
 
 import json
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from time import time as now
 from typing import Any
 
 import moto.backends
@@ -98,4 +98,4 @@ def _claims(token: str, pool_arn: str) -> Mapping[str, Any] | None:
     client = claims.get("aud") or claims.get("client_id")
     issuer = f"https://cognito-idp.{REGION}.amazonaws.com/{pool.id}"
     valid = claims.get("iss") == issuer and client in pool.clients
-    return claims if valid and claims.get("exp", 0) > time.time() else None
+    return claims if valid and claims.get("exp", 0) > now() else None

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 import moto.backends
 from moto.apigateway.models import Integration, Method, Resource, RestAPI
@@ -56,13 +55,14 @@ class RestApis:
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         """Answer a request to a stage; pass on all others."""
-        path = _PATH.fullmatch(environ.get("PATH_INFO", ""))
+        request = Request(environ)
+        path = _PATH.fullmatch(request.path)
         if path is None:
             return self._app(environ, start_response)
         size = int(environ.get("CONTENT_LENGTH") or 0)
         # So much is not read at all; the connection ends with the answer.
         body = read_body(environ) if size <= MOST_BYTES else b""
-        request = Request(environ)
+        size = max(size, len(body))
         api = moto.backends.get_backend("apigateway")[ACCOUNT_ID][REGION].apis.get(path[1])
         if api is None or path[2] not in api.stages:
             answer = Response('{"message":"Forbidden"}', 403, content_type="application/json")
@@ -135,7 +135,7 @@ def _resource(api: RestAPI, path: str) -> tuple[Resource, dict[str, str]]:
     Raises:
         Refused: there is none.
     """
-    parts = [unquote(part) for part in path.strip("/").split("/") if part]
+    parts = [part for part in path.strip("/").split("/") if part]
     found: list[tuple[list[int], Resource, dict[str, str]]] = []
     for resource in list(api.resources.values()):
         names = [name for name in resource.get_path().strip("/").split("/") if name]

@@ -47,7 +47,7 @@ def test_a_function_is_told_all_of_a_request(laboratory: Laboratory) -> None:
     api = laboratory.api(laboratory.function(ECHO), paths=paths)
     answer = api.send(
         "PUT",
-        "/people/a%20b/c/d?q=1&q=2&r=",
+        "/people/a%20%C3%BC/c/d?q=1&q=2&r=",
         json={"a": "ü"},
         headers={"X-Own": "value"},
     )
@@ -56,8 +56,8 @@ def test_a_function_is_told_all_of_a_request(laboratory: Laboratory) -> None:
     assert answer.status_code == 201
     assert (answer.headers["X-One"], answer.headers["X-Two"]) == ("1", "a, b")
     assert event["resource"] == "/people/{id}/{rest+}"
-    assert event["path"] == "/people/a b/c/d"
-    assert event["pathParameters"] == {"id": "a b", "rest": "c/d"}
+    assert event["path"] == "/people/a ü/c/d"
+    assert event["pathParameters"] == {"id": "a ü", "rest": "c/d"}
     assert event["httpMethod"] == "PUT"
     assert event["multiValueQueryStringParameters"] == {"q": ["1", "2"], "r": [""]}
     assert event["queryStringParameters"] == {"q": "2", "r": ""}
@@ -228,74 +228,68 @@ def test_a_role_needs_the_right_to_invoke_an_api(
     assert api.send(headers=signed(api, *keys, "another token")).status_code == 403
 
 
-def test_an_api_can_ask_for_users_of_a_pool(laboratory: Laboratory) -> None:
+def a_pool(laboratory: Laboratory, name: str) -> tuple[str, dict[str, str]]:
+    """Make a pool with one user; return its ARN and the user's tokens."""
     cognito = laboratory.client("cognito-idp")
-    tokens = {}
-    arns = {}
-    for pool in ("ours", "other"):
-        made = cognito.create_user_pool(PoolName=pool)["UserPool"]
-        arns[pool] = made["Arn"]
-        client = cognito.create_user_pool_client(
-            UserPoolId=made["Id"], ClientName="c", ExplicitAuthFlows=["ADMIN_NO_SRP_AUTH"]
-        )["UserPoolClient"]
-        cognito.admin_create_user(UserPoolId=made["Id"], Username="ada")
-        cognito.admin_set_user_password(
-            UserPoolId=made["Id"], Username="ada", Password="Secret-1234", Permanent=True
-        )
-        tokens[pool] = cognito.admin_initiate_auth(
-            UserPoolId=made["Id"],
-            ClientId=client["ClientId"],
-            AuthFlow="ADMIN_NO_SRP_AUTH",
-            AuthParameters={"USERNAME": "ada", "PASSWORD": "Secret-1234"},
-        )["AuthenticationResult"]
-    api = laboratory.api(
+    pool = cognito.create_user_pool(PoolName=name)["UserPool"]
+    ours = {"UserPoolId": pool["Id"]}
+    flow = "ADMIN_NO_SRP_AUTH"
+    client = cognito.create_user_pool_client(**ours, ClientName="c", ExplicitAuthFlows=[flow])
+    secret = "Secret-1234"
+    cognito.admin_create_user(**ours, Username="ada")
+    cognito.admin_set_user_password(**ours, Username="ada", Password=secret, Permanent=True)
+    answer = cognito.admin_initiate_auth(
+        **ours,
+        ClientId=client["UserPoolClient"]["ClientId"],
+        AuthFlow=flow,
+        AuthParameters={"USERNAME": "ada", "PASSWORD": secret},
+    )
+    return pool["Arn"], answer["AuthenticationResult"]
+
+
+def for_users_of(laboratory: Laboratory, pool_arn: str) -> Api:
+    """Make an API for the users of a pool."""
+    scheme = {
+        "type": "apiKey",
+        "name": "Authorization",
+        "in": "header",
+        "x-amazon-apigateway-authtype": "cognito_user_pools",
+        "x-amazon-apigateway-authorizer": {
+            "type": "cognito_user_pools",
+            "providerARNs": [pool_arn],
+        },
+    }
+    return laboratory.api(
         laboratory.function(ECHO),
         paths={"/": {"post": {"security": [{"users": []}]}}},
-        securityDefinitions={
-            "users": {
-                "type": "apiKey",
-                "name": "Authorization",
-                "in": "header",
-                "x-amazon-apigateway-authtype": "cognito_user_pools",
-                "x-amazon-apigateway-authorizer": {
-                    "type": "cognito_user_pools",
-                    "providerARNs": [arns["ours"]],
-                },
-            }
-        },
+        securityDefinitions={"users": scheme},
     )
-    token = tokens["ours"]["IdToken"]
-    answer = api.send(headers={"Authorization": token})
+
+
+def test_an_api_can_ask_for_users_of_a_pool(laboratory: Laboratory) -> None:
+    pool, tokens = a_pool(laboratory, "ours")
+    _, others = a_pool(laboratory, "other")
+    api = for_users_of(laboratory, pool)
+    answer = api.send(headers={"Authorization": tokens["IdToken"]})
 
     assert answer.status_code == 201
     claims = answer.json()["requestContext"]["authorizer"]["claims"]
     assert claims["cognito:username"] == "ada"
-    head, body, signature = token.split(".")
-    forged = ".".join([head, body, signature[:-8] + "AAAAAAAA"])
-    for wrong in ("", "x", forged, tokens["other"]["IdToken"], tokens["ours"]["AccessToken"]):
+    forged = tokens["IdToken"][:-8] + "AAAAAAAA"
+    for wrong in ("", "x", forged, others["IdToken"], tokens["AccessToken"]):
         refused = api.send(headers={"Authorization": wrong})
         assert (refused.status_code, refused.json()) == (401, {"message": "Unauthorized"})
 
 
-def test_an_old_token_is_refused(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:
-    test_an_api_can_ask_for_users_of_a_pool(laboratory)
-    (api,) = laboratory.client("apigateway").get_rest_apis()["items"]
-    cognito = laboratory.client("cognito-idp")
-    pool = next(
-        p for p in cognito.list_user_pools(MaxResults=9)["UserPools"] if p["Name"] == "ours"
-    )
-    client = cognito.list_user_pool_clients(UserPoolId=pool["Id"])["UserPoolClients"][0]
-    token = cognito.admin_initiate_auth(
-        UserPoolId=pool["Id"],
-        ClientId=client["ClientId"],
-        AuthFlow="ADMIN_NO_SRP_AUTH",
-        AuthParameters={"USERNAME": "ada", "PASSWORD": "Secret-1234"},
-    )["AuthenticationResult"]["IdToken"]
+def test_a_token_is_good_for_an_hour(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, tokens = a_pool(laboratory, "ours")
+    api = for_users_of(laboratory, pool)
     now = time.time()
-    monkeypatch.setattr("localaws.gateway.authorization.time.time", lambda: now + 7200)
-    answer = Api(laboratory.aws.url, api["id"]).send(headers={"Authorization": token})
-
-    assert answer.status_code == 401
+    for minutes, status in ((59, 201), (61, 401)):
+        monkeypatch.setattr("localaws.gateway.authorization.now", lambda m=minutes: now + 60 * m)
+        assert api.send(headers={"Authorization": tokens["IdToken"]}).status_code == status
 
 
 # --- the owner's words ----------------------------------------------------------------------
