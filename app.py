@@ -9,7 +9,7 @@ from typing import Any
 
 from chalice.app import Chalice, CORSConfig, Request, Response, S3Event
 
-from chalicelib import clients, indexing, registration, telemetry, verification
+from chalicelib import audit, clients, indexing, registration, telemetry, verification
 from chalicelib.convergence import Converger
 from chalicelib.errors import as_problem
 from chalicelib.faces import Faces
@@ -28,7 +28,8 @@ settings = Settings.from_environment(os.environ)
 photographs = Photographs(clients.s3, settings.faces_bucket)
 records = Records(clients.dynamodb, settings.faces_table)
 faces = Faces(clients.rekognition, settings.faces_collection)
-converger = Converger(photographs, records, faces, settings.attempt_seconds)
+trail = audit.AuditTrail(clients.dynamodb, settings.faces_audit_table)
+converger = Converger(photographs, records, faces, trail, settings.attempt_seconds)
 
 ANY = ["*/*"]  # what a body is, is told from the body; Chalice would refuse it in its own words
 CORS = CORSConfig(allow_origin=settings.cors_origin, expose_headers=["Retry-After"])
@@ -62,7 +63,12 @@ def answers(view: Callable[[Request], Response]) -> Callable[[], Response]:
 def register(request: Request) -> Response:
     """Register a photograph of a person."""
     registered, new = registration.register(
-        read(request, RegisterRequest), photographs, records, faces, settings
+        read(request, RegisterRequest),
+        photographs,
+        records,
+        faces,
+        settings,
+        caller=audit.caller(request.context),
     )
     return reply(registered, 201 if new else 200)
 

@@ -26,6 +26,7 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 from msgspec.structs import replace
 
+from chalicelib.audit import AuditTrail, Event
 from chalicelib.errors import (
     ImageTooLarge,
     InvalidKey,
@@ -38,6 +39,7 @@ from chalicelib.images import MAX_STORED_BYTES
 from chalicelib.storage import (
     PREFIX,
     FaceRecord,
+    Operation,
     PhotographRecord,
     Photographs,
     RecordChanged,
@@ -74,12 +76,18 @@ class Converger:
     """Bucket, table and collection, which are to agree."""
 
     def __init__(
-        self, photographs: Photographs, records: Records, faces: Faces, attempt_seconds: float
+        self,
+        photographs: Photographs,
+        records: Records,
+        faces: Faces,
+        audit: AuditTrail,
+        attempt_seconds: float,
     ) -> None:
-        """Take them, and how long an attempt may last at most."""
+        """Take them, where what is done is noted, and how long an attempt may last at most."""
         self.photographs = photographs
         self.records = records
         self.faces = faces
+        self.audit = audit
         self.attempt_seconds = attempt_seconds
 
     def converge(self, key: str, attempt: str, *, anew: bool = False) -> Outcome:
@@ -104,6 +112,7 @@ class _Run:
         self._photographs = converger.photographs
         self._records = converger.records
         self._faces = converger.faces
+        self._audit = converger.audit
         self._attempt_seconds = converger.attempt_seconds
         self._key = key
         self._attempt = attempt
@@ -158,7 +167,11 @@ class _Run:
         """
         if stored is None:
             return record.etag is None and not record.face_ids
-        if self._anew or record.etag != stored.etag or record.name != _name(stored):
+        if self._anew or (record.etag, record.name, record.consent) != (
+            stored.etag,
+            _name(stored),
+            stored.consent,
+        ):
             return False
         if record.status == "registered":
             is_fresh = time.monotonic() - self._started < TAKE_OVER
@@ -216,11 +229,24 @@ class _Run:
         outdated = sorted(left_behind.union(record.face_ids).difference(settled.face_ids))
         self._faces.forget(outdated)
         if stored is None and not self._others(record):
-            self._records.forget(record, outdated)
+            self._records.forget(record, outdated, self._note(before, settled))
         else:
-            self._records.settle(settled, self._attempt, outdated, face)
+            note = self._note(before, settled)
+            self._records.settle(settled, self._attempt, outdated, face, note)
         self._indexed.clear()
         self._outcome = _outcome_of(settled)
+
+    def _note(self, before: PhotographRecord | None, settled: PhotographRecord) -> list[Operation]:
+        """Write for the audit trail what this means for the person, if it means anything."""
+        if settled.status == "indexed":
+            if before is not None and _is_same_registration(before, settled):
+                return []
+            event: Event = "registered"
+        elif before is not None and before.face_ids:
+            event = "removed"
+        else:
+            return []
+        return [self._audit.note(event, settled)]
 
     def _index(self, stored: StoredPhotograph) -> IndexedFace:
         person_id = person_of(stored.key)
@@ -254,6 +280,15 @@ def _outcome_of(record: PhotographRecord) -> Outcome:
     if record.status == "rejected":
         return Outcome("rejected", code=record.reason or "", detail=record.detail or "")
     return Outcome("removed")
+
+
+def _is_same_registration(before: PhotographRecord, settled: PhotographRecord) -> bool:
+    """Say whether a photograph that is indexed anew was so before, with the same consent."""
+    return (before.status, before.etag, before.consent) == (
+        settled.status,
+        settled.etag,
+        settled.consent,
+    )
 
 
 def _name(stored: StoredPhotograph) -> str | None:

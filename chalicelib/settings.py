@@ -22,6 +22,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     """Bucket of the photographs."""
     faces_table: Annotated[str, Meta(min_length=3, max_length=255)] = "face-metadata"
     """DynamoDB table of the records."""
+    faces_audit_table: Annotated[str, Meta(min_length=3, max_length=255)] = "face-audit"
+    """DynamoDB table of what was done with whose photographs: it outlasts the records."""
     faces_collection: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_.\-]{1,255}$")] = "face-collection"
     """Rekognition collection of the faces."""
 

@@ -31,6 +31,7 @@ def ensure(session: boto3.Session, settings: Settings) -> None:
     """
     _ensure_bucket(session, settings.faces_bucket, settings.cors_origin)
     _ensure_table(session, settings.faces_table)
+    _ensure_audit_table(session, settings.faces_audit_table)
     rekognition = session.client("rekognition")
     _unless_it_exists(rekognition.create_collection, CollectionId=settings.faces_collection)
     two_weeks = str(14 * 24 * 3600)
@@ -84,6 +85,24 @@ def _ensure_table(session: boto3.Session, table: str) -> None:
                 ],
                 "Projection": {"ProjectionType": "ALL"},
             }
+        ],
+    )
+    dynamodb.get_waiter("table_exists").wait(TableName=table)
+
+
+def _ensure_audit_table(session: boto3.Session, table: str) -> None:
+    dynamodb = session.client("dynamodb")
+    _unless_it_exists(
+        dynamodb.create_table,
+        TableName=table,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": "person", "AttributeType": "S"},
+            {"AttributeName": "entry", "AttributeType": "S"},
+        ],
+        KeySchema=[
+            {"AttributeName": "person", "KeyType": "HASH"},
+            {"AttributeName": "entry", "KeyType": "RANGE"},
         ],
     )
     dynamodb.get_waiter("table_exists").wait(TableName=table)
