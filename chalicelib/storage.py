@@ -34,6 +34,7 @@ MAX_CALLER_BYTES = 160
 _CONSENT = re.compile(CONSENT_PATTERN)
 _KEY = re.compile(rf"{PREFIX}(?P<person_id>[A-Za-z0-9_.-]{{1,64}})/[^/].*", re.DOTALL)
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
+_PERSON_PAGE = 1000  # items of a person read at once
 _BATCH = 100  # keys in one BatchGetItem
 _DELETED_AT_ONCE = 1000  # versions in one DeleteObjects
 
@@ -49,6 +50,11 @@ def person_of(key: str) -> str | None:
     """Say whose photograph a key names; None when it is in nobody's folder."""
     match = _KEY.fullmatch(key)
     return match["person_id"] if match else None
+
+
+def folder_of(person_id: str) -> str:
+    """Say where a person's photographs are."""
+    return f"{PREFIX}{person_id}/"
 
 
 def now() -> str:
@@ -96,7 +102,7 @@ class UnfinishedUpload(Struct, frozen=True):
     upload_id: str
 
 
-def describe(name: str, consent: str | None, caller: str | None) -> dict[str, str]:
+def describe(name: str | None, consent: str | None, caller: str | None) -> dict[str, str]:
     """Write what is kept with a photograph in S3 of how it came to be registered."""
     if caller is not None and len(quote(caller)) > MAX_CALLER_BYTES:
         caller = f"sha256:{sha256(caller.encode()).hexdigest()}"
@@ -184,9 +190,11 @@ class Photographs:
             for item in listing.get("Contents", [])
         ]
 
-    def read(self, key: str) -> bytes:
-        """Return the content of an object."""
-        return self._client().get_object(Bucket=self.bucket, Key=key)["Body"].read()
+    def read(self, stored: StoredPhotograph) -> bytes:
+        """Return the content of an object, as it was when it was looked at."""
+        version: Any = {"VersionId": stored.version_id} if stored.version_id else {}
+        found = self._client().get_object(Bucket=self.bucket, Key=stored.key, **version)
+        return found["Body"].read()
 
     def versions(self, prefix: str) -> Iterator[Version]:
         """Go through all versions of all objects, and the marks of those that were deleted."""
@@ -361,6 +369,52 @@ class Records:
                 faces.append(from_item(item, FaceRecord))
         last = found.get("LastEvaluatedKey")
         return photographs, faces, last["faceId"]["S"] if last else None
+
+    def of_person(self, person_id: str) -> tuple[list[PhotographRecord], list[FaceRecord]]:
+        """Read all that is recorded of a person, by the index: what is new may be missing."""
+        photographs, faces, after = [], [], None
+        while True:
+            some_photographs, some_faces, after = self.page(person_id, after, _PERSON_PAGE)
+            photographs += some_photographs
+            faces += some_faces
+            if after is None:
+                return photographs, faces
+
+    def naming(self, person_id: str) -> list[str]:
+        """Read the whole table for the items that name a person, and return their hash keys.
+
+        Nothing is missed, not even what the index does not show yet.
+        """
+        pages = (
+            self._client()
+            .get_paginator("scan")
+            .paginate(
+                TableName=self._table,
+                ConsistentRead=True,
+                FilterExpression="personId = :person OR begins_with(faceId, :folder)",
+                ExpressionAttributeValues=plain(
+                    {":person": person_id, ":folder": PhotographRecord.id_of(folder_of(person_id))}
+                ),
+                ProjectionExpression="faceId",
+            )
+        )
+        return [item["faceId"]["S"] for page in pages for item in page["Items"]]
+
+    def delete(self, ids: Iterable[str]) -> None:
+        """Delete items by their hash keys, whatever they are."""
+        for id_ in ids:
+            self._client().delete_item(TableName=self._table, Key=plain({"faceId": id_}))
+
+    def listed(self) -> Iterator[str]:
+        """Go through the hash keys of all items that the index of persons shows."""
+        pages = (
+            self._client()
+            .get_paginator("scan")
+            .paginate(TableName=self._table, IndexName=PERSON_INDEX, ProjectionExpression="faceId")
+        )
+        for page in pages:
+            for item in page["Items"]:
+                yield item["faceId"]["S"]
 
     def register(
         self,

@@ -11,6 +11,11 @@ class UnknownStage(Exception):
     """There is no such stage in the configuration."""
 
 
+def names() -> list[str]:
+    """List the stages."""
+    return list(json.loads(CONFIG.read_text())["stages"])
+
+
 def use(stage: str) -> None:
     """Take over a stage's environment; what is set in the process's own goes before it.
 
