@@ -34,11 +34,13 @@ def register(
     settings: Settings,
     *,
     caller: str | None = None,
+    largest: bool = False,
 ) -> tuple[Registered, bool]:
     """Register a photograph, or allow one to be uploaded.
 
     Indexing follows by itself, from the event of the stored object. Who the caller is, and which
-    text the person agreed to, is kept with the photograph.
+    text the person agreed to, is kept with the photograph. Of several faces, ``largest`` takes
+    that one, as indexing does, instead of refusing the photograph.
 
     Returns:
         The answer, and whether anything new came of it: False for the same photograph again.
@@ -54,7 +56,8 @@ def register(
         return _allow_upload(request, photographs, settings, caller), True
 
     photograph = request.image
-    face = usable_face(faces.detect(photograph.data), photograph, settings)
+    found = faces.detect(photograph.data)
+    face = usable_face(found[:1] if largest else found, photograph, settings)
     person_id = request.person_id or _made_up_id(request.name, photograph)
     key = image_key(person_id, photograph.sha256, photograph.media_type)
     answer = Registered(

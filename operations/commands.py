@@ -66,6 +66,9 @@ def register(
     consent: Annotated[
         str | None, typer.Option(help="Version of the text that all of them agreed to.")
     ] = None,
+    largest: Annotated[
+        bool, typer.Option("--largest", help="Of several faces, take the largest.")
+    ] = False,
     rate: Rate = None,
     wait: Patience = PATIENCE,
     stage: StageName = "dev",
@@ -80,6 +83,7 @@ def register(
             opened,
             folder,
             consent=consent,
+            largest=largest,
             rate=rate or opened.settings.index_rate,
             patience=wait,
             progress=progress,

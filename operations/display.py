@@ -23,6 +23,8 @@ from rich.table import Table
 
 from operations.registering import Progress
 
+_UNLIMITED = 10_000
+
 
 class Display:
     """The terminal, or a pipe."""
@@ -30,8 +32,9 @@ class Display:
     def __init__(self, *, as_json: bool) -> None:
         """Take whether the answer is to be JSON."""
         self.as_json = as_json
-        # What photographs and people are called is no markup.
-        self._out = Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
+        # What photographs and people are called is no markup. A pipe has no width to fit into.
+        width = None if sys.stdout.isatty() else _UNLIMITED
+        self._out = Console(markup=False, highlight=False, emoji=False, width=width)
         self._error = Console(stderr=True, markup=False, highlight=False, emoji=False)
 
     def json(self, answer: Any) -> None:
@@ -40,7 +43,7 @@ class Display:
 
     def say(self, text: str) -> None:
         """Print a line of an answer."""
-        self._out.print(printable(text))
+        self._out.print(printable(text), soft_wrap=True)
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Print a table."""
@@ -49,7 +52,7 @@ class Display:
             table.add_column(heading, overflow="fold")
         for row in rows:
             table.add_row(*(printable("" if cell is None else str(cell)) for cell in row))
-        self._out.print(table, soft_wrap=False)
+        self._out.print(table)
 
     def error(self, code: str, detail: str) -> None:
         """Print what went wrong, on one line of standard error."""

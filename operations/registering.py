@@ -73,6 +73,7 @@ def register_folder(
     folder: Path,
     *,
     consent: str | None,
+    largest: bool,
     rate: float,
     patience: float,
     progress: Progress,
@@ -83,6 +84,7 @@ def register_folder(
         stage: where.
         folder: holds a folder per person.
         consent: version of the text that all of them agreed to.
+        largest: of several faces in a photograph, take the largest instead of refusing it.
         rate: photographs begun per second.
         patience: seconds without progress after which indexing is not waited for any more.
         progress: told how far it has come.
@@ -90,9 +92,9 @@ def register_folder(
     Raises:
         CannotDo: there is nothing to register.
     """
-    run = _Run(stage, consent, rate, patience, progress)
+    run = _Run(stage, consent, progress, largest=largest)
     try:
-        run.register(folder)
+        run.register(folder, rate, patience)
     except KeyboardInterrupt:
         run.report.interrupted = True
     run.report.waiting = len(run.paths)
@@ -114,12 +116,11 @@ class _Run:
     """One run over a folder."""
 
     def __init__(
-        self, stage: Stage, consent: str | None, rate: float, patience: float, progress: Progress
+        self, stage: Stage, consent: str | None, progress: Progress, *, largest: bool
     ) -> None:
         self._stage = stage
         self._consent = consent
-        self._rate = rate
-        self._patience = patience
+        self._largest = largest
         self._progress = progress
         self._operator = stage.operator
         self._first: dict[str, Candidate] = {}
@@ -128,7 +129,7 @@ class _Run:
         self.paths: dict[str, Path] = {}
         """Of what is stored and not known to be indexed, by keys."""
 
-    def register(self, folder: Path) -> None:
+    def register(self, folder: Path, rate: float, patience: float) -> None:
         """Store what is not registered yet, and wait until it is indexed."""
         candidates = list(self._candidates(folder))
         self.report.photographs = len(candidates) + len(self.report.failed)
@@ -136,7 +137,7 @@ class _Run:
             raise CannotDo(f"{folder} holds no photographs, in a folder per person.", "no_photos")
         self._progress.begin("registering", len(candidates))
         wanted = self._not_registered(candidates)
-        with closing(Pace(self._rate).through(self._store, wanted)) as outcomes:
+        with closing(Pace(rate).through(self._store, wanted)) as outcomes:
             for candidate, problem in outcomes:
                 if problem is None:
                     self.paths[candidate.key] = candidate.path
@@ -144,7 +145,7 @@ class _Run:
                     self._fail(candidate.path, problem.code, problem.detail)
                 self._progress.advance(1)
         self._progress.begin("indexing", len(self.paths))
-        wait_until_indexed(self._stage, list(self.paths), self._patience, self._settled)
+        wait_until_indexed(self._stage, list(self.paths), patience, self._settled)
 
     def _fail(self, path: Path, code: str, detail: str) -> None:
         self.report.failed.append(Failure(str(path), code, detail))
@@ -238,6 +239,7 @@ class _Run:
                 stage.faces,
                 stage.settings,
                 caller=self._operator,
+                largest=self._largest,
             )
         except Problem as problem:
             return problem
