@@ -1,7 +1,7 @@
 """The commands: what may be typed, and how their answers read. The work is done elsewhere."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import boto3
 import msgspec
@@ -18,6 +18,9 @@ from operations.display import Display
 from operations.errors import CannotDo
 from operations.registering import Failure
 from operations.stage import Stage
+
+if TYPE_CHECKING:
+    from operations.threshold import Recommendation
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 """Exit codes: all is well; the answer is no, or part of it failed; Ctrl-C. Errors are 2."""
@@ -307,6 +310,46 @@ def import_(
 
 
 @app.command()
+def threshold(
+    *,
+    photos: Annotated[
+        Path, typer.Option(exists=True, file_okay=False, help="Holds a folder per person.")
+    ],
+    false_accepts: Annotated[
+        float, typer.Option(min=1e-9, max=0.5, help="Wanted share of strangers accepted.")
+    ] = 0.001,
+    at: Annotated[
+        float | None, typer.Option(min=0, max=100, help="Judge this threshold too (the stage's).")
+    ] = None,
+    plot: Annotated[Path, typer.Option(dir_okay=False, help="PNG or SVG to draw into.")] = Path(
+        "threshold.png"
+    ),
+    rate: Rate = None,
+    stage: StageName = "dev",
+    as_json: Json = False,
+) -> int:
+    """Recommend a threshold, measured on photographs of your own; takes two calls for each."""
+    from operations.plot import draw  # noqa: PLC0415 - matplotlib, numpy and scipy take a second
+    from operations.threshold import measure, recommend  # noqa: PLC0415
+
+    display = Display(as_json=as_json)
+    opened = Stage(stage)
+    with display.progress() as progress:
+        people, similarities, failed = measure(
+            opened, photos, rate=rate or opened.settings.index_rate, progress=progress
+        )
+    asked = opened.settings.face_match_threshold if at is None else at
+    report = recommend(people, similarities, failed, wanted=false_accepts, at=asked)
+    draw(similarities, report.recommended, false_accepts, plot)
+    if as_json:
+        display.json(report)
+    else:
+        _show_recommendation(display, report)
+        display.say(f"drawn into {plot}")
+    return FAILED if report.recommended is None else DONE
+
+
+@app.command()
 def redrive(
     only_list: Annotated[bool, typer.Option("--list", help="Only show them.")] = False,
     stage: StageName = "dev",
@@ -382,6 +425,41 @@ def _show_trail(display: Display, trail: list[people.Event]) -> None:
         headings.append("person (hash)")
         rows = [(*row, event.person) for row, event in zip(rows, trail, strict=True)]
     display.table(headings, rows)
+
+
+def _show_recommendation(display: Display, report: "Recommendation") -> None:
+    _show_failures(display, report.failed)
+    display.say(f"{report.photographs} photographs of {report.people} people")
+    measured = [("asked about", report.at)]
+    if report.recommended is not None:
+        measured.insert(0, ("recommended", report.recommended))
+    headings = ["", "threshold", "false accepts", "rate", "between", "false rejects", "rate"]
+    display.table(
+        [*headings, "between"],
+        [
+            (
+                name,
+                f"{rates.threshold:g}",
+                f"{rates.false_accepts.errors} of {rates.false_accepts.pairs}",
+                f"{rates.false_accepts.rate:.2g}",
+                f"{rates.false_accepts.low:.2g} and {rates.false_accepts.high:.2g}",
+                f"{rates.false_rejects.errors} of {rates.false_rejects.pairs}",
+                f"{rates.false_rejects.rate:.2g}",
+                f"{rates.false_rejects.low:.2g} and {rates.false_rejects.high:.2g}",
+            )
+            for name, rates in measured
+        ],
+    )
+    display.say(
+        f"Each bound holds with {report.confidence:.0%} confidence for people like these; since"
+        f" pairs share people, {report.impostor_design_effect:.1f} pairs of two people and"
+        f" {report.genuine_design_effect:.1f} of one count as one."
+    )
+    if report.recommended is None:
+        display.say(
+            f"These photographs can show no false accept rate below {report.lowest_rate:.2g};"
+            f" for {report.wanted:g} take photographs of more people."
+        )
 
 
 def _show_agreement(display: Display, report: agreement.Agreement) -> None:
