@@ -16,12 +16,13 @@ import hmac
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from msgspec import Struct
 
-from chalicelib.storage import Operation, PhotographRecord, as_item, from_item, now, plain
+from chalicelib.storage import Operation, PhotographRecord, as_item, from_item, plain
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -55,15 +56,15 @@ class AuditTrail:
         """Take a function that gives the client, so that it is made only when needed."""
         self._client = client
         self._table = table
-        self._salt: bytes | None = None
 
     def note(self, event: Event, photograph: PhotographRecord) -> Operation:
         """Write what was done with a photograph, to be carried out with the change itself."""
+        salt = self._salt()
         return self._put(
-            self._entry(
+            _entry(
                 event,
-                photograph.person_id or "",
-                photograph=self._hash(photograph.image_key),
+                _hash(salt, photograph.person_id or ""),
+                photograph=_hash(salt, photograph.image_key),
                 consent=photograph.consent,
                 # Who removed a photograph from S3 is not known here; CloudTrail knows.
                 caller=photograph.caller if event == "registered" else None,
@@ -72,7 +73,8 @@ class AuditTrail:
 
     def forgotten(self, person_id: str, caller: str | None) -> None:
         """Note that all that was known of a person has been removed."""
-        operation = self._put(self._entry("forgotten", person_id, caller=caller))
+        entry = _entry("forgotten", _hash(self._salt(), person_id), caller=caller)
+        operation = self._put(entry)
         self._client().put_item(**operation["Put"])
 
     def of_person(self, person_id: str) -> list[AuditEntry]:
@@ -83,7 +85,7 @@ class AuditTrail:
             .paginate(
                 TableName=self._table,
                 KeyConditionExpression="person = :person",
-                ExpressionAttributeValues=plain({":person": self._hash(person_id)}),
+                ExpressionAttributeValues=plain({":person": _hash(self._salt(), person_id)}),
                 ConsistentRead=True,
             )
         )
@@ -106,7 +108,7 @@ class AuditTrail:
 
     def take_over(self, person_id: str, entries: list[AuditEntry]) -> None:
         """Write entries of the same person that another stage has made, under this one's salt."""
-        person = self._hash(person_id)
+        person = _hash(self._salt(), person_id)
         for entry in entries:
             moved = AuditEntry(
                 person=person,
@@ -119,19 +121,12 @@ class AuditTrail:
             )
             self._client().put_item(TableName=self._table, Item=as_item(moved))
 
-    def _entry(self, event: Event, person_id: str, **more: str | None) -> AuditEntry:
-        at = now()
-        return AuditEntry(
-            person=self._hash(person_id), entry=f"{at}#{uuid4().hex}", at=at, event=event, **more
-        )
-
     def _put(self, entry: AuditEntry) -> Operation:
         return {"Put": {"TableName": self._table, "Item": as_item(entry)}}
 
-    def _hash(self, text: str) -> str:
-        if self._salt is None:
-            self._salt = self._read_salt() or self._make_salt()
-        return hmac.new(self._salt, text.encode(), hashlib.sha256).hexdigest()
+    def _salt(self) -> bytes:
+        """Read the salt, each time: who deletes it wants nobody to go on with it."""
+        return self._read_salt() or self._make_salt()
 
     def _read_salt(self) -> bytes | None:
         found = self._client().get_item(
@@ -153,6 +148,17 @@ class AuditTrail:
         salt = self._read_salt()
         assert salt is not None
         return salt
+
+
+def _entry(event: Event, person: str, **more: str | None) -> AuditEntry:
+    moment = datetime.now(UTC)
+    entry = f"{moment.isoformat(timespec='microseconds')}#{uuid4().hex}"
+    at = moment.isoformat(timespec="seconds")
+    return AuditEntry(person=person, entry=entry, at=at, event=event, **more)
+
+
+def _hash(salt: bytes, text: str) -> str:
+    return hmac.new(salt, text.encode(), hashlib.sha256).hexdigest()
 
 
 def caller(context: Mapping[str, Any]) -> str | None:

@@ -19,13 +19,24 @@ NOBODY = resized(landscape(), 400)
 
 LOOK = ["HeadObject", "GetItem"]
 """What converge asks when it looks at the truth; of an indexed photograph, ListFaces too."""
+SALT = ["GetItem"]
+"""What an entry of the audit trail needs, and the first of all."""
+FIRST_SALT = ["GetItem", "PutItem", "GetItem"]
 
 SCENARIOS: dict[str, tuple[bytes | None, bytes | None, list[str]]] = {
     # before, after, and the calls that handling the event makes
     "new": (
         None,
         OBAMA,
-        [*LOOK, "UpdateItem", "IndexFaces", "TransactWriteItems", *LOOK, "ListFaces"],
+        [
+            *LOOK,
+            "UpdateItem",
+            "IndexFaces",
+            *FIRST_SALT,
+            "TransactWriteItems",
+            *LOOK,
+            "ListFaces",
+        ],
     ),
     "replaced": (
         BIDEN,
@@ -35,6 +46,7 @@ SCENARIOS: dict[str, tuple[bytes | None, bytes | None, list[str]]] = {
             "UpdateItem",
             "IndexFaces",
             "DeleteFaces",
+            *SALT,
             "TransactWriteItems",
             *LOOK,
             "ListFaces",
@@ -48,11 +60,16 @@ SCENARIOS: dict[str, tuple[bytes | None, bytes | None, list[str]]] = {
             "UpdateItem",
             "IndexFaces",
             "DeleteFaces",
+            *SALT,
             "TransactWriteItems",
             *LOOK,
         ],
     ),
-    "removed": (OBAMA, None, [*LOOK, "UpdateItem", "DeleteFaces", "TransactWriteItems", *LOOK]),
+    "removed": (
+        OBAMA,
+        None,
+        [*LOOK, "UpdateItem", "DeleteFaces", *SALT, "TransactWriteItems", *LOOK],
+    ),
 }
 CASES = [(name, n) for name, (_, _, calls) in SCENARIOS.items() for n in range(1, len(calls) + 1)]
 
