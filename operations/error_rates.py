@@ -1,10 +1,11 @@
 """False accepts and false rejects at a threshold, and how sure they are.
 
 Pairs of photographs are not independent: each photograph is in many of them, and some people look
-like many others. So the error is found by drawing people, not pairs, anew (the subset bootstrap of
-Bolle, Ratha and Pankanti, 2004); it gives the design effect, by which the pairs count for fewer
-than they are. With so many effective pairs the interval is the exact one of Clopper and Pearson,
-which stays true where few or no errors were seen (Korn and Graubard, 1998).
+like many others. So the variance is that of pairs which depend on each other where they share a
+person (Fafchamps and Gubert, 2007); compared with that of independent pairs, it gives the design
+effect, by which the pairs count for fewer than they are. With so many effective pairs the interval
+is the exact one of Clopper and Pearson, which stays true where few or no errors were seen (Korn and
+Graubard, 1998).
 """
 
 import math
@@ -18,7 +19,6 @@ from scipy.stats import beta
 
 CONFIDENCE = 0.95
 """Of each of the bounds, one-sided."""
-DRAWS = 2000
 ENOUGH = 100
 """Errors from which on the design effect is measured well."""
 STEP = 0.01
@@ -100,30 +100,30 @@ class Similarities:
     @cached_property
     def impostor_design_effect(self) -> float:
         """For how many pairs of two people one that is independent counts."""
-        score = _where_errors_are_enough(np.sort(self.impostor)[::-1])
-        wrong, all_ = np.zeros((2, self._count, self._count))
-        np.add.at(all_, self._between, 1)
-        np.add.at(wrong, self._between, self.impostor >= score)
-        weights = self._weights
-        errors = ((weights @ wrong) * weights).sum(axis=1)
-        pairs = ((weights @ all_) * weights).sum(axis=1)
-        return _design_effect(errors, pairs, self.impostor >= score)
+        wrong = self.impostor >= _where_errors_are_enough(np.sort(self.impostor)[::-1])
+        excess = np.zeros((self._count, self._count))
+        np.add.at(excess, self._between, wrong - wrong.mean())
+        excess += excess.T
+        # Whatever two pairs of people have in common, they have by one of the persons, or by both.
+        return self._design_effect(
+            float((excess.sum(axis=1) ** 2).sum() - (excess**2).sum() / 2), wrong
+        )
 
     @cached_property
     def genuine_design_effect(self) -> float:
         """For how many pairs of one person one that is independent counts."""
-        score = _where_errors_are_enough(np.sort(self.genuine))
-        wrong, all_ = np.zeros((2, self._count))
-        np.add.at(all_, self._whose, 1)
-        np.add.at(wrong, self._whose, self.genuine <= score)
-        return _design_effect(self._weights @ wrong, self._weights @ all_, self.genuine <= score)
+        wrong = self.genuine <= _where_errors_are_enough(np.sort(self.genuine))
+        excess = np.zeros(self._count)
+        np.add.at(excess, self._whose, wrong - (wrong.mean() if len(wrong) else 0.0))
+        return self._design_effect(float((excess**2).sum()), wrong)
 
-    @cached_property
-    def _weights(self) -> Floats:
-        """How often each person is drawn, in each of the draws."""
-        random = np.random.default_rng(0)
-        drawn = random.multinomial(self._count, np.full(self._count, 1 / self._count), DRAWS)
-        return drawn.astype(float)
+    def _design_effect(self, squares: float, wrong: NDArray[np.bool_]) -> float:
+        """Compare the variance of the number of errors with that of independent pairs."""
+        rate = float(wrong.mean()) if len(wrong) else 0.0
+        if not 0 < rate < 1:
+            return 1.0
+        few = self._count / (self._count - 1)  # the mean was found from the same people
+        return max(1.0, few * squares / (len(wrong) * rate * (1 - rate)))
 
 
 def _where_errors_are_enough(worst_first: Floats) -> float:
@@ -132,16 +132,6 @@ def _where_errors_are_enough(worst_first: Floats) -> float:
         return 0.0
     errors = min(ENOUGH, max(1, len(worst_first) // 100))
     return float(worst_first[errors - 1])
-
-
-def _design_effect(errors: Floats, pairs: Floats, wrong: NDArray[np.bool_]) -> float:
-    """Compare how the rate varies when people are drawn with how it would if pairs were."""
-    rate = wrong.mean() if len(wrong) else 0.0
-    if not 0 < rate < 1:
-        return 1.0
-    drawn = pairs > 0
-    variance = float(np.var(errors[drawn] / pairs[drawn]))
-    return max(1.0, variance / float(rate * (1 - rate) / len(wrong)))
 
 
 def _rate(errors: int, pairs: int, design_effect: float) -> Rate:

@@ -5,9 +5,11 @@ from tests.service import Service
 
 
 def test_events_that_failed_are_listed_and_put_through(faces: Faces, service: Service) -> None:
-    service.aws.faults.script(
-        Fault("IndexFaces", "error before", caller="worker", code="Unexpected", status=400, rate=0)
-    )
+    denied = [
+        Fault("IndexFaces", "error before", call=n, caller="worker", code="Denied", status=400)
+        for n in (1, 2, 3)  # each of the tries
+    ]
+    service.aws.faults.script(*denied)
     service.upload("faces/obama/a.jpg", photograph("obama.jpg"))
     service.aws.faults.clear()
 
