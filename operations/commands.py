@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 """Exit codes: all is well; the answer is no, or part of it failed; Ctrl-C. Errors are 2."""
 PATIENCE = 60.0
+FEW_PEOPLE = 20
 
 app = typer.Typer(
     name="faces",
@@ -455,6 +456,8 @@ def _show_recommendation(display: Display, report: "Recommendation") -> None:
         f" pairs share people, {report.impostor_design_effect:.1f} pairs of two people and"
         f" {report.genuine_design_effect:.1f} of one count as one."
     )
+    if report.people < FEW_PEOPLE:
+        display.say(f"Fewer than {FEW_PEOPLE} people tell little of others: trust no bound here.")
     if report.recommended is None:
         display.say(
             f"These photographs can show no false accept rate below {report.lowest_rate:.2g};"
