@@ -29,7 +29,7 @@ photographs = Photographs(clients.s3, settings.faces_bucket)
 records = Records(clients.dynamodb, settings.faces_table)
 faces = Faces(clients.rekognition, settings.faces_collection)
 trail = audit.AuditTrail(clients.dynamodb, settings.faces_audit_table)
-converger = Converger(photographs, records, faces, trail, settings.attempt_seconds)
+converger = Converger(photographs, records, faces, trail, settings)
 
 ANY = ["*/*"]  # what a body is, is told from the body; Chalice would refuse it in its own words
 CORS = CORSConfig(allow_origin=settings.cors_origin, expose_headers=["Retry-After"])

@@ -16,6 +16,11 @@ How races and crashes end well:
   Lambda brings under the same request id), or anyone once it must have ended.
 - A run ends with a look at object, record and collection that finds nothing left to do and nobody
   else at work on the photograph. So what one run takes away is seen by another that wanted it.
+
+Where photographs are not kept, the end of a run puts a placeholder where the photograph was, unless
+another came there meanwhile, and deletes the versions before. The placeholder carries the ETag of
+the photograph, and all that is said here of a photograph holds for it: the face stays while it is
+there, and goes with it.
 """
 
 import random
@@ -30,12 +35,14 @@ from chalicelib.audit import AuditTrail, Event
 from chalicelib.errors import (
     ImageTooLarge,
     InvalidKey,
+    PhotographNotKept,
     Problem,
     ServiceUnavailable,
     UnsupportedImage,
 )
 from chalicelib.faces import Faces, IndexedFace
 from chalicelib.images import MAX_STORED_BYTES
+from chalicelib.settings import Settings
 from chalicelib.storage import (
     PREFIX,
     FaceRecord,
@@ -47,6 +54,7 @@ from chalicelib.storage import (
     StoredPhotograph,
     now,
     person_of,
+    stands_for,
 )
 
 PATIENCE = 6.0
@@ -81,14 +89,18 @@ class Converger:
         records: Records,
         faces: Faces,
         audit: AuditTrail,
-        attempt_seconds: float,
+        settings: Settings,
     ) -> None:
-        """Take them, where what is done is noted, and how long an attempt may last at most."""
+        """Take them, where what is done is noted, and how long an attempt may last.
+
+        And whether photographs are kept when they have been indexed.
+        """
         self.photographs = photographs
         self.records = records
         self.faces = faces
         self.audit = audit
-        self.attempt_seconds = attempt_seconds
+        self.attempt_seconds = settings.attempt_seconds
+        self.keep_photographs = settings.keep_photographs
 
     def converge(self, key: str, attempt: str, *, anew: bool = False) -> Outcome:
         """Make records and collection say of one photograph what S3 says now.
@@ -114,6 +126,7 @@ class _Run:
         self._faces = converger.faces
         self._audit = converger.audit
         self._attempt_seconds = converger.attempt_seconds
+        self._keep_photographs = converger.keep_photographs
         self._key = key
         self._attempt = attempt
         self._anew = anew
@@ -140,6 +153,8 @@ class _Run:
                         self._wait()
                     elif stored is None:
                         self._records.forget(record)
+                    elif not self._is_let_go(stored):
+                        self._wait()
                     else:
                         return self._outcome or settled_outcome(record)
             except RecordChanged:
@@ -167,11 +182,13 @@ class _Run:
         """
         if stored is None:
             return record.etag is None and not record.face_ids
-        if self._anew or (record.etag, record.name, record.consent) != (
+        if (self._anew and stored.is_kept) or (record.etag, record.name, record.consent) != (
             stored.etag,
             _name(stored),
             stored.consent,
         ):
+            return False
+        if stored.is_kept and record.reason == PhotographNotKept.code:
             return False
         if record.status == "registered":
             is_fresh = time.monotonic() - self._started < TAKE_OVER
@@ -198,6 +215,19 @@ class _Run:
         return self._indexed.union(self._faces.of_photograph(self._key, record.person_id))
 
     # --- acting ---
+
+    def _is_let_go(self, stored: StoredPhotograph) -> bool:
+        """Replace a photograph that is not to be kept; say whether it had been before.
+
+        The event of the placeholder brings whoever deletes the photograph, if this run does not.
+        """
+        if self._keep_photographs:
+            return True
+        if stored.is_kept:
+            self._photographs.let_go(stored)
+            return False
+        self._photographs.delete_older(stored)
+        return True
 
     def _clear_up(self, record: PhotographRecord) -> bool:
         """Remove what ended attempts have left; say whether there was anything."""
@@ -252,6 +282,8 @@ class _Run:
         person_id = person_of(stored.key)
         if person_id is None:
             raise InvalidKey(f"Put photographs under {PREFIX}<personId>/, with a valid person id.")
+        if not stored.is_kept:
+            raise PhotographNotKept("Its face was lost, and it was not kept: register it again.")
         if stored.size == 0:
             raise UnsupportedImage("The file is empty.")
         if stored.size > MAX_STORED_BYTES:
@@ -264,7 +296,11 @@ class _Run:
 
 def is_settled(record: PhotographRecord, etag: str) -> bool:
     """Say whether a record tells how the indexing of this content ended."""
-    return record.status != "registered" and record.etag == etag and not record.running
+    if record.status == "registered" or record.etag is None or record.running:
+        return False
+    if record.etag == etag:
+        return record.reason != PhotographNotKept.code
+    return stands_for(etag, record.etag)
 
 
 def settled_outcome(record: PhotographRecord) -> Outcome:

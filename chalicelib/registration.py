@@ -10,6 +10,7 @@ from chalicelib.errors import (
     FieldError,
     MalformedRequest,
     NoFace,
+    PhotographNotKept,
     PoorQuality,
     SeveralFaces,
 )
@@ -74,7 +75,8 @@ def register(
         return answer, True
     record = records.photograph(key)
     consent = request.consent or (record.consent if record else None)
-    if record is None or (record.name, record.consent) != (request.name, consent):
+    is_lost = record is not None and record.reason == PhotographNotKept.code
+    if record is None or is_lost or (record.name, record.consent) != (request.name, consent):
         metadata = describe(request.name, consent, caller)
         photographs.put(key, photograph, metadata, replace=True)
     elif record.status == "rejected":

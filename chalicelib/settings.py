@@ -47,6 +47,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     """Seconds after which an attempt at indexing cannot be running any more: no less than the
     timeout of any function."""
 
+    keep_photographs: bool = True
+    """Whether photographs stay in S3 when they have been indexed; if not, their faces do."""
+
     upload_expires_in: Annotated[int, Meta(ge=60, le=43200)] = 900
     """Seconds for which a presigned upload may be used."""
     cors_origin: str = "*"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
-from hashlib import sha256
+from hashlib import md5, sha256
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import quote, unquote
 
@@ -34,6 +34,8 @@ MAX_CALLER_BYTES = 160
 _CONSENT = re.compile(CONSENT_PATTERN)
 _KEY = re.compile(rf"{PREFIX}(?P<person_id>[A-Za-z0-9_.-]{{1,64}})/[^/].*", re.DOTALL)
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
+_CHANGED = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict"})
+_STANDS_FOR = "stands-for"
 _PERSON_PAGE = 1000  # items of a person read at once
 _BATCH = 100  # keys in one BatchGetItem
 _DELETED_AT_ONCE = 1000  # versions in one DeleteObjects
@@ -79,6 +81,8 @@ class StoredPhotograph(Struct, frozen=True):
     """Who registered it, where that came through the API or the command line."""
     version_id: str | None
     """None in a bucket without versions."""
+    is_kept: bool = True
+    """False of a placeholder: then ``etag`` is that of the photograph it stands for."""
 
 
 class ListedPhotograph(Struct, frozen=True):
@@ -110,6 +114,22 @@ def describe(name: str | None, consent: str | None, caller: str | None) -> dict[
     return {field: quote(value) for field, value in known.items() if value}
 
 
+def placeholder(etag: str) -> bytes:
+    """Return what is stored in place of a photograph that is not kept, by the photograph's ETag.
+
+    As long as it is there, the photograph counts as there; who removes it, removes the face.
+    """
+    return f"The photograph {etag} was indexed here and is not kept.\n".encode()
+
+
+def stands_for(listed: str, etag: str) -> bool:
+    """Say by its ETag in a listing whether an object is the placeholder of a photograph.
+
+    Not so where the bucket is encrypted by keys of KMS, since ETags are no MD5 there.
+    """
+    return listed == md5(placeholder(etag), usedforsecurity=False).hexdigest()
+
+
 class Photographs:
     """The bucket. Methods raise :class:`botocore.exceptions.ClientError` as S3 does."""
 
@@ -130,14 +150,17 @@ class Photographs:
         name = unquote(metadata.get("name", "")).strip()
         valid = 0 < len(name) <= 200 and name.isprintable()
         consent, caller = metadata.get("consent", ""), unquote(metadata.get("caller", ""))
+        etag = found["ETag"].strip('"')
+        stands_for = metadata.get(_STANDS_FOR)
         return StoredPhotograph(
             key=key,
-            etag=found["ETag"].strip('"'),
+            etag=stands_for or etag,
             size=found["ContentLength"],
             name=name if valid else None,
             consent=consent if _CONSENT.match(consent) else None,
             caller=caller[:MAX_CALLER_BYTES] or None,
             version_id=found.get("VersionId"),
+            is_kept=stands_for is None,
         )
 
     def put(
@@ -159,7 +182,7 @@ class Photographs:
                 **condition,
             )
         except ClientError as error:
-            if error.response["Error"]["Code"] in ("PreconditionFailed", "412"):
+            if error.response["Error"]["Code"] in _CHANGED:
                 return False
             raise
         return True
@@ -189,6 +212,42 @@ class Photographs:
             ListedPhotograph(item["Key"], item["ETag"].strip('"'))
             for item in listing.get("Contents", [])
         ]
+
+    def let_go(self, stored: StoredPhotograph) -> bool:
+        """Put a placeholder where a photograph is; False if something else is there by now.
+
+        The photograph is then an older version, which :meth:`delete_older` deletes.
+        """
+        metadata = describe(stored.name, stored.consent, stored.caller)
+        try:
+            self._client().put_object(
+                Bucket=self.bucket,
+                Key=stored.key,
+                Body=placeholder(stored.etag),
+                ContentType="text/plain",
+                Metadata={**metadata, _STANDS_FOR: stored.etag},
+                IfMatch=f'"{stored.etag}"',
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] in (*_MISSING, *_CHANGED):
+                return False
+            raise
+        return True
+
+    def delete_older(self, stored: StoredPhotograph) -> None:
+        """Delete the versions from before this one, if there are any."""
+        if stored.version_id is None:
+            return
+        pages = self._client().get_paginator("list_object_versions")
+        older: list[Version] = []
+        is_older = False
+        for page in pages.paginate(Bucket=self.bucket, Prefix=stored.key):
+            for item in page.get("Versions", []):  # of each key, the newest first
+                if item["Key"] == stored.key:
+                    if is_older:
+                        older.append(Version(item["Key"], item["VersionId"]))
+                    is_older = is_older or item["VersionId"] == stored.version_id
+        self.delete(older)
 
     def read(self, stored: StoredPhotograph) -> bytes:
         """Return the content of an object, as it was when it was looked at."""

@@ -273,6 +273,8 @@ def export_(
             f"{report.photographs} photographs of {report.people} people are in {report.folder}"
             f" ({report.unchanged} were before); {report.rejected} without a usable face left out"
         )
+        if report.not_kept:
+            display.say(f"{report.not_kept} were not kept: their faces cannot be moved.")
         display.say("It holds biometric data: keep it safe, and delete it when it is moved.")
     return DONE
 

@@ -32,7 +32,7 @@ class Stage:
         self.faces = Faces(clients.rekognition, self.settings.faces_collection)
         self.audit = AuditTrail(clients.dynamodb, self.settings.faces_audit_table)
         self.converger = Converger(
-            self.photographs, self.records, self.faces, self.audit, self.settings.attempt_seconds
+            self.photographs, self.records, self.faces, self.audit, self.settings
         )
 
     @cached_property

@@ -19,7 +19,7 @@ from msgspec import Struct
 from chalicelib.audit import AuditEntry
 from chalicelib.errors import Problem
 from chalicelib.images import MAX_STORED_BYTES, from_bytes
-from chalicelib.storage import PREFIX, PhotographRecord, describe, person_of
+from chalicelib.storage import PREFIX, PhotographRecord, describe, person_of, stands_for
 from operations.errors import CannotDo
 from operations.pacing import Pace
 from operations.registering import Failure, Progress
@@ -66,6 +66,8 @@ class Export(Struct, rename="camel"):
     """Of these, those that were there before."""
     rejected: int = 0
     """Left out, because no face of them is indexed."""
+    not_kept: int = 0
+    """Left out, because KEEP_PHOTOGRAPHS is off."""
 
 
 class Import(Struct, rename="camel"):
@@ -187,14 +189,16 @@ def _listed(stage: Stage, report: Export) -> Iterator[tuple[str, str]]:
             record = known.get(item.key)
             if person_of(item.key) is None or (record and record.status == "rejected"):
                 report.rejected += 1
+            elif record and record.etag and stands_for(item.etag, record.etag):
+                report.not_kept += 1
             else:
                 yield item.key, item.etag
 
 
 def _fetch(stage: Stage, key: str, folder: Path) -> ExportedPhotograph | None:
-    """Copy a photograph into the folder; None if it was removed meanwhile."""
+    """Copy a photograph into the folder; None if it is gone, or a placeholder."""
     stored = stage.photographs.head(key)
-    if stored is None:
+    if stored is None or not stored.is_kept:
         return None
     content = stage.photographs.read(stored)
     digest = hashlib.sha256(content).hexdigest()
