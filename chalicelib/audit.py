@@ -57,9 +57,12 @@ class AuditTrail:
         self._client = client
         self._table = table
 
-    def note(self, event: Event, photograph: PhotographRecord) -> Operation:
+    def salt(self) -> bytes:
+        """Read the salt, or make it. Nobody keeps it: who deletes it wants it gone."""
+        return self._read_salt() or self._make_salt()
+
+    def note(self, salt: bytes, event: Event, photograph: PhotographRecord) -> Operation:
         """Write what was done with a photograph, to be carried out with the change itself."""
-        salt = self._salt()
         return self._put(
             _entry(
                 event,
@@ -73,7 +76,7 @@ class AuditTrail:
 
     def forgotten(self, person_id: str, caller: str | None) -> None:
         """Note that all that was known of a person has been removed."""
-        entry = _entry("forgotten", _hash(self._salt(), person_id), caller=caller)
+        entry = _entry("forgotten", _hash(self.salt(), person_id), caller=caller)
         operation = self._put(entry)
         self._client().put_item(**operation["Put"])
 
@@ -85,7 +88,7 @@ class AuditTrail:
             .paginate(
                 TableName=self._table,
                 KeyConditionExpression="person = :person",
-                ExpressionAttributeValues=plain({":person": _hash(self._salt(), person_id)}),
+                ExpressionAttributeValues=plain({":person": _hash(self.salt(), person_id)}),
                 ConsistentRead=True,
             )
         )
@@ -108,7 +111,7 @@ class AuditTrail:
 
     def take_over(self, person_id: str, entries: list[AuditEntry]) -> None:
         """Write entries of the same person that another stage has made, under this one's salt."""
-        person = _hash(self._salt(), person_id)
+        person = _hash(self.salt(), person_id)
         for entry in entries:
             moved = AuditEntry(
                 person=person,
@@ -123,10 +126,6 @@ class AuditTrail:
 
     def _put(self, entry: AuditEntry) -> Operation:
         return {"Put": {"TableName": self._table, "Item": as_item(entry)}}
-
-    def _salt(self) -> bytes:
-        """Read the salt, each time: who deletes it wants nobody to go on with it."""
-        return self._read_salt() or self._make_salt()
 
     def _read_salt(self) -> bytes | None:
         found = self._client().get_item(

@@ -134,6 +134,7 @@ class _Run:
         self._pause = FIRST_PAUSE
         self._begun = False
         self._outcome: Outcome | None = None
+        self._salt: bytes | None = None
         self._indexed: set[str] = set()
         """Faces that this run has indexed and not yet seen in the record."""
 
@@ -241,6 +242,8 @@ class _Run:
     def _act(self, stored: StoredPhotograph | None, before: PhotographRecord | None) -> None:
         """Index what is stored now, if anything is, and forget the faces of what was before."""
         left_behind = self._left_behind(before) if before else set(self._indexed)
+        if self._salt is None:  # asked for now, so that less happens between beginning and end
+            self._salt = self._audit.salt()
         record = self._records.begin(before, self._attempt, stored, self._key)
         self._begun, self._anew = True, False
         settled, face = replace(record, face_ids=[], reason=None, detail=None), None
@@ -276,7 +279,8 @@ class _Run:
             event = "removed"
         else:
             return []
-        return [self._audit.note(event, settled)]
+        assert self._salt is not None
+        return [self._audit.note(self._salt, event, settled)]
 
     def _index(self, stored: StoredPhotograph) -> IndexedFace:
         person_id = person_of(stored.key)

@@ -30,9 +30,9 @@ SCENARIOS: dict[str, tuple[bytes | None, bytes | None, list[str]]] = {
         OBAMA,
         [
             *LOOK,
+            *FIRST_SALT,
             "UpdateItem",
             "IndexFaces",
-            *FIRST_SALT,
             "TransactWriteItems",
             *LOOK,
             "ListFaces",
@@ -43,10 +43,10 @@ SCENARIOS: dict[str, tuple[bytes | None, bytes | None, list[str]]] = {
         OBAMA,
         [
             *LOOK,
+            *SALT,
             "UpdateItem",
             "IndexFaces",
             "DeleteFaces",
-            *SALT,
             "TransactWriteItems",
             *LOOK,
             "ListFaces",
@@ -57,10 +57,10 @@ SCENARIOS: dict[str, tuple[bytes | None, bytes | None, list[str]]] = {
         NOBODY,
         [
             *LOOK,
+            *SALT,
             "UpdateItem",
             "IndexFaces",
             "DeleteFaces",
-            *SALT,
             "TransactWriteItems",
             *LOOK,
         ],
@@ -68,7 +68,7 @@ SCENARIOS: dict[str, tuple[bytes | None, bytes | None, list[str]]] = {
     "removed": (
         OBAMA,
         None,
-        [*LOOK, "UpdateItem", "DeleteFaces", *SALT, "TransactWriteItems", *LOOK],
+        [*LOOK, *SALT, "UpdateItem", "DeleteFaces", "TransactWriteItems", *LOOK],
     ),
 }
 CASES = [(name, n) for name, (_, _, calls) in SCENARIOS.items() for n in range(1, len(calls) + 1)]
