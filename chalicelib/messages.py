@@ -22,7 +22,7 @@ from chalicelib.images import Photograph
 
 PersonId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}\Z")]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
-CONSENT_PATTERN = r"^[A-Za-z0-9_.-]{1,64}\Z"
+CONSENT_PATTERN = r"^[A-Za-z0-9_.-]{1,40}\Z"
 Consent = Annotated[str, Meta(pattern=CONSENT_PATTERN)]
 ImageKey = Annotated[str, Meta(min_length=1, max_length=1024)]
 Percentage = Annotated[float, Meta(ge=0, le=100)]

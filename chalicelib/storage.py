@@ -28,8 +28,8 @@ PREFIX = "faces/"
 PERSON_INDEX = "personId-index"
 MAX_NAME_BYTES = 1800
 """S3 keeps 2 KB of metadata with an object; this much of it may be the percent-encoded name. The
-rest is for consent and caller."""
-MAX_CALLER_BYTES = 160
+rest is for consent, caller and what a placeholder stands for."""
+MAX_CALLER_BYTES = 140
 
 _CONSENT = re.compile(CONSENT_PATTERN)
 _KEY = re.compile(rf"{PREFIX}(?P<person_id>[A-Za-z0-9_.-]{{1,64}})/[^/].*", re.DOTALL)
@@ -108,10 +108,12 @@ class UnfinishedUpload(Struct, frozen=True):
 
 def describe(name: str | None, consent: str | None, caller: str | None) -> dict[str, str]:
     """Write what is kept with a photograph in S3 of how it came to be registered."""
-    if caller is not None and len(quote(caller)) > MAX_CALLER_BYTES:
-        caller = f"sha256:{sha256(caller.encode()).hexdigest()}"
-    known = {"name": name, "consent": consent, "caller": caller}
-    return {field: quote(value) for field, value in known.items() if value}
+    if caller is not None:
+        caller = quote(caller, safe="/:@+=,")  # as in ARNs, which are long enough already
+        if len(caller) > MAX_CALLER_BYTES:
+            caller = f"sha256:{sha256(caller.encode()).hexdigest()}"
+    known = {"name": name and quote(name), "consent": consent, "caller": caller}
+    return {field: value for field, value in known.items() if value}
 
 
 def placeholder(etag: str) -> bytes:

@@ -80,7 +80,7 @@ def register(
 ) -> int:
     """Register photographs, a folder per person; can be stopped and started again."""
     display = Display(as_json=as_json)
-    _check(consent, ConsentVersion, "--consent takes letters, digits, dots, - and _, at most 64.")
+    _check(consent, ConsentVersion, "--consent takes letters, digits, dots, - and _, at most 40.")
     opened = Stage(stage)
     with display.progress() as progress:
         report = registering.register_folder(

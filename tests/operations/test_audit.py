@@ -5,6 +5,7 @@ import json
 import boto3
 
 from chalicelib.audit import caller
+from chalicelib.storage import MAX_NAME_BYTES, describe
 from tests.operations.conftest import Faces
 from tests.photographs import photograph, resized
 from tests.service import Service
@@ -78,6 +79,21 @@ def test_it_says_nothing_of_anybody(faces: Faces, service: Service) -> None:
 def photograph_sha(key: str) -> str:
     """Return the SHA-256 in a photograph's key."""
     return key.rpartition("/")[2].partition(".")[0]
+
+
+def test_name_consent_and_caller_fit_into_what_s3_keeps() -> None:
+    arn = "arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_Operator/ada@example.com"
+    assert describe("Ada", "v1", arn)["caller"] == arn
+    name = "\N{SLIGHTLY SMILING FACE}" * (MAX_NAME_BYTES // 12)
+    largest = describe(name, "c" * 40, "a" * 500) | {"stands-for": "0" * 32 + "-10000"}
+    assert sum(len(key) + len(value) for key, value in largest.items()) <= 2048
+
+
+def test_consent_is_a_version_and_no_text(service: Service) -> None:
+    for consent in ("I agree", "c" * 41, ""):
+        answer = service.register(photograph("obama.jpg"), name="Ada", consent=consent)
+        assert answer.status_code == 400
+        assert answer.json()["errors"][0]["field"] == "consent"
 
 
 def test_callers_are_told_by_what_the_api_knows_of_them() -> None:
