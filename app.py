@@ -9,7 +9,7 @@ from typing import Any
 
 from chalice.app import Chalice, CORSConfig, Request, Response, S3Event
 
-from chalicelib import clients, indexing, registration, telemetry, verification
+from chalicelib import audit, clients, indexing, registration, telemetry, verification
 from chalicelib.access import access
 from chalicelib.convergence import Converger
 from chalicelib.errors import as_problem
@@ -29,7 +29,8 @@ settings = Settings.from_environment(os.environ)
 photographs = Photographs(clients.s3, settings.faces_bucket)
 records = Records(clients.dynamodb, settings.faces_table)
 faces = Faces(clients.rekognition, settings.faces_collection)
-converger = Converger(photographs, records, faces, settings.attempt_seconds)
+trail = audit.AuditTrail(clients.dynamodb, settings.faces_audit_table)
+converger = Converger(photographs, records, faces, trail, settings)
 
 ANY = ["*/*"]  # what a body is, is told from the body; Chalice would refuse it in its own words
 ACCESS = access(settings)
@@ -64,7 +65,12 @@ def answers(view: Callable[[Request], Response]) -> Callable[[], Response]:
 def register(request: Request) -> Response:
     """Register a photograph of a person."""
     registered, new = registration.register(
-        read(request, RegisterRequest), photographs, records, faces, settings
+        read(request, RegisterRequest),
+        photographs,
+        records,
+        faces,
+        settings,
+        caller=audit.caller(request.context),
     )
     return reply(registered, 201 if new else 200)
 

@@ -73,8 +73,8 @@ def calibration(axes: Axes, tables: dict[str, Table]) -> None:
     table = tables["calibration"]
     thresholds = numbers(table, 0)
     axes.plot(thresholds, numbers(table, 1), label="pairs of one person", color="#2f6f8f")
-    false = [rate or None for rate in numbers(table, 2)]  # a logarithm has no nought
-    axes.plot(thresholds, false, label="pairs of two people", color="#c2562d")
+    false = [(t, rate) for t, rate in zip(thresholds, numbers(table, 2), strict=True) if rate]
+    axes.plot(*zip(*false, strict=True), label="pairs of two people", color="#c2562d")
     axes.set_yscale("log")
     axes.set_xlabel("threshold")
     axes.set_ylabel("share accepted")

@@ -16,6 +16,11 @@ How races and crashes end well:
   Lambda brings under the same request id), or anyone once it must have ended.
 - A run ends with a look at object, record and collection that finds nothing left to do and nobody
   else at work on the photograph. So what one run takes away is seen by another that wanted it.
+
+Where photographs are not kept, the end of a run puts a placeholder where the photograph was, unless
+another came there meanwhile, and deletes the versions before. The placeholder carries the ETag of
+the photograph, and all that is said here of a photograph holds for it: the face stays while it is
+there, and goes with it.
 """
 
 import random
@@ -26,18 +31,22 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 from msgspec.structs import replace
 
+from chalicelib.audit import AuditTrail, Event
 from chalicelib.errors import (
     ImageTooLarge,
     InvalidKey,
+    PhotographNotKept,
     Problem,
     ServiceUnavailable,
     UnsupportedImage,
 )
 from chalicelib.faces import Faces, IndexedFace
 from chalicelib.images import MAX_STORED_BYTES
+from chalicelib.settings import Settings
 from chalicelib.storage import (
     PREFIX,
     FaceRecord,
+    Operation,
     PhotographRecord,
     Photographs,
     RecordChanged,
@@ -45,6 +54,7 @@ from chalicelib.storage import (
     StoredPhotograph,
     now,
     person_of,
+    stands_for,
 )
 
 PATIENCE = 6.0
@@ -74,13 +84,23 @@ class Converger:
     """Bucket, table and collection, which are to agree."""
 
     def __init__(
-        self, photographs: Photographs, records: Records, faces: Faces, attempt_seconds: float
+        self,
+        photographs: Photographs,
+        records: Records,
+        faces: Faces,
+        audit: AuditTrail,
+        settings: Settings,
     ) -> None:
-        """Take them, and how long an attempt may last at most."""
+        """Take them, where what is done is noted, and how long an attempt may last.
+
+        And whether photographs are kept when they have been indexed.
+        """
         self.photographs = photographs
         self.records = records
         self.faces = faces
-        self.attempt_seconds = attempt_seconds
+        self.audit = audit
+        self.attempt_seconds = settings.attempt_seconds
+        self.keep_photographs = settings.keep_photographs
 
     def converge(self, key: str, attempt: str, *, anew: bool = False) -> Outcome:
         """Make records and collection say of one photograph what S3 says now.
@@ -104,7 +124,9 @@ class _Run:
         self._photographs = converger.photographs
         self._records = converger.records
         self._faces = converger.faces
+        self._audit = converger.audit
         self._attempt_seconds = converger.attempt_seconds
+        self._keep_photographs = converger.keep_photographs
         self._key = key
         self._attempt = attempt
         self._anew = anew
@@ -112,6 +134,7 @@ class _Run:
         self._pause = FIRST_PAUSE
         self._begun = False
         self._outcome: Outcome | None = None
+        self._salt: bytes | None = None
         self._indexed: set[str] = set()
         """Faces that this run has indexed and not yet seen in the record."""
 
@@ -131,6 +154,8 @@ class _Run:
                         self._wait()
                     elif stored is None:
                         self._records.forget(record)
+                    elif not self._is_let_go(stored):
+                        self._wait()
                     else:
                         return self._outcome or settled_outcome(record)
             except RecordChanged:
@@ -158,7 +183,13 @@ class _Run:
         """
         if stored is None:
             return record.etag is None and not record.face_ids
-        if self._anew or record.etag != stored.etag or record.name != _name(stored):
+        if (self._anew and stored.is_kept) or (record.etag, record.name, record.consent) != (
+            stored.etag,
+            _name(stored),
+            stored.consent,
+        ):
+            return False
+        if stored.is_kept and record.reason == PhotographNotKept.code:
             return False
         if record.status == "registered":
             is_fresh = time.monotonic() - self._started < TAKE_OVER
@@ -186,6 +217,19 @@ class _Run:
 
     # --- acting ---
 
+    def _is_let_go(self, stored: StoredPhotograph) -> bool:
+        """Replace a photograph that is not to be kept; say whether it had been before.
+
+        The event of the placeholder brings whoever deletes the photograph, if this run does not.
+        """
+        if self._keep_photographs:
+            return True
+        if stored.is_kept:
+            self._photographs.let_go(stored)
+            return False
+        self._photographs.delete_older(stored)
+        return True
+
     def _clear_up(self, record: PhotographRecord) -> bool:
         """Remove what ended attempts have left; say whether there was anything."""
         ended = self._ended(record)
@@ -198,6 +242,8 @@ class _Run:
     def _act(self, stored: StoredPhotograph | None, before: PhotographRecord | None) -> None:
         """Index what is stored now, if anything is, and forget the faces of what was before."""
         left_behind = self._left_behind(before) if before else set(self._indexed)
+        if self._salt is None:  # asked for now, so that less happens between beginning and end
+            self._salt = self._audit.salt()
         record = self._records.begin(before, self._attempt, stored, self._key)
         self._begun, self._anew = True, False
         settled, face = replace(record, face_ids=[], reason=None, detail=None), None
@@ -216,16 +262,32 @@ class _Run:
         outdated = sorted(left_behind.union(record.face_ids).difference(settled.face_ids))
         self._faces.forget(outdated)
         if stored is None and not self._others(record):
-            self._records.forget(record, outdated)
+            self._records.forget(record, outdated, self._note(before, settled))
         else:
-            self._records.settle(settled, self._attempt, outdated, face)
+            note = self._note(before, settled)
+            self._records.settle(settled, self._attempt, outdated, face, note)
         self._indexed.clear()
         self._outcome = _outcome_of(settled)
+
+    def _note(self, before: PhotographRecord | None, settled: PhotographRecord) -> list[Operation]:
+        """Write for the audit trail what this means for the person, if it means anything."""
+        if settled.status == "indexed":
+            if before is not None and _is_same_registration(before, settled):
+                return []
+            event: Event = "registered"
+        elif before is not None and before.face_ids:
+            event = "removed"
+        else:
+            return []
+        assert self._salt is not None
+        return [self._audit.note(self._salt, event, settled)]
 
     def _index(self, stored: StoredPhotograph) -> IndexedFace:
         person_id = person_of(stored.key)
         if person_id is None:
             raise InvalidKey(f"Put photographs under {PREFIX}<personId>/, with a valid person id.")
+        if not stored.is_kept:
+            raise PhotographNotKept("Its face was lost, and it was not kept: register it again.")
         if stored.size == 0:
             raise UnsupportedImage("The file is empty.")
         if stored.size > MAX_STORED_BYTES:
@@ -238,7 +300,11 @@ class _Run:
 
 def is_settled(record: PhotographRecord, etag: str) -> bool:
     """Say whether a record tells how the indexing of this content ended."""
-    return record.status != "registered" and record.etag == etag and not record.running
+    if record.status == "registered" or record.etag is None or record.running:
+        return False
+    if record.etag == etag:
+        return record.reason != PhotographNotKept.code
+    return stands_for(etag, record.etag)
 
 
 def settled_outcome(record: PhotographRecord) -> Outcome:
@@ -254,6 +320,15 @@ def _outcome_of(record: PhotographRecord) -> Outcome:
     if record.status == "rejected":
         return Outcome("rejected", code=record.reason or "", detail=record.detail or "")
     return Outcome("removed")
+
+
+def _is_same_registration(before: PhotographRecord, settled: PhotographRecord) -> bool:
+    """Say whether a photograph that is indexed anew was so before, with the same consent."""
+    return (before.status, before.etag, before.consent) == (
+        settled.status,
+        settled.etag,
+        settled.consent,
+    )
 
 
 def _name(stored: StoredPhotograph) -> str | None:

@@ -144,6 +144,14 @@ class PersonUnknown(Problem):
     title = "The person is unknown"
 
 
+class PhotographNotKept(Problem):
+    """The face of a photograph is lost, and the photograph was not kept."""
+
+    status = HTTPStatus.GONE
+    code = "photograph_not_kept"
+    title = "The photograph was not kept"
+
+
 class InvalidKey(Problem):
     """The key of an object in S3 does not say whose photograph it is."""
 

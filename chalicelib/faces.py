@@ -193,6 +193,14 @@ class Faces:
         )
         return [face["FaceId"] for face in answer["Faces"]], answer.get("NextToken")
 
+    def of_person(self, person_id: str) -> Iterator[str]:
+        """Walk the whole collection for the faces that were indexed from a person's photographs."""
+        pages = self._client().get_paginator("list_faces")
+        for page in pages.paginate(CollectionId=self.collection_id):
+            for face in page["Faces"]:
+                if face.get("ExternalImageId", "").partition(":")[0] == person_id:
+                    yield face["FaceId"]
+
     def of_photograph(self, image_key: str, person_id: str) -> Iterator[str]:
         """Walk the whole collection for the faces that were indexed from a photograph."""
         wanted = external_image_id(person_id, image_key)

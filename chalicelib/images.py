@@ -81,15 +81,15 @@ def from_base64(text: str) -> Photograph:
     return from_bytes(data)
 
 
-def from_bytes(data: bytes) -> Photograph:
+def from_bytes(data: bytes, most: int = MAX_INLINE_BYTES) -> Photograph:
     """Recognise a photograph by its content.
 
     Raises:
         UnsupportedImage: it is no JPEG or PNG, or it is cut off or damaged.
-        ImageTooLarge: it has more than :data:`MAX_INLINE_BYTES`.
+        ImageTooLarge: it has more than ``most`` bytes.
         ImageTooSmall: a side has fewer than :data:`MIN_SIDE` pixels.
     """
-    if len(data) > MAX_INLINE_BYTES:
+    if len(data) > most:
         raise _too_large(len(data))
     try:
         if data.startswith(_JPEG_SIGNATURE):

@@ -175,6 +175,7 @@ class Walk:
         self._photographs = converger.photographs
         self._records = converger.records
         self._faces = converger.faces
+        self._keep_photographs = converger.keep_photographs
         self._person_id = person_id
         self._repair = repair
         self.repaired = Repaired()
@@ -199,7 +200,10 @@ class Walk:
             settled = {
                 item.key: known[item.key]
                 for item in page
-                if item.key in known and is_settled(known[item.key], item.etag)
+                if item.key in known
+                and is_settled(known[item.key], item.etag)
+                # Or else it is to be let go.
+                and (self._keep_photographs or item.etag != known[item.key].etag)
             }
             doubtful = self._doubtful(list(settled.values())) if self._repair else set()
             for item in page:

@@ -22,6 +22,8 @@ from chalicelib.images import Photograph
 
 PersonId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}\Z")]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
+CONSENT_PATTERN = r"^[A-Za-z0-9_.-]{1,40}\Z"
+Consent = Annotated[str, Meta(pattern=CONSENT_PATTERN)]
 ImageKey = Annotated[str, Meta(min_length=1, max_length=1024)]
 Percentage = Annotated[float, Meta(ge=0, le=100)]
 
@@ -33,6 +35,8 @@ class RegisterRequest(Struct, kw_only=True, rename="camel", forbid_unknown_field
 
     name: Name
     person_id: PersonId | None = None
+    consent: Consent | None = None
+    """Version of the text that the person agreed to."""
     image: Photograph | None = None
     content_type: str | None = None
     """Of the photograph to be uploaded, where none is sent along."""

@@ -10,6 +10,7 @@ from chalicelib.errors import (
     FieldError,
     MalformedRequest,
     NoFace,
+    PhotographNotKept,
     PoorQuality,
     SeveralFaces,
 )
@@ -17,7 +18,7 @@ from chalicelib.faces import Faces, SimilarFace, external_image_id
 from chalicelib.images import Photograph
 from chalicelib.messages import Face, Registered, RegisterRequest
 from chalicelib.settings import Settings
-from chalicelib.storage import MAX_NAME_BYTES, Photographs, Records, image_key
+from chalicelib.storage import MAX_NAME_BYTES, Photographs, Records, describe, image_key
 
 BYSTANDER_SIZE = 1 / 3
 """A face whose side is less than this part of the largest one's belongs to a bystander."""
@@ -32,10 +33,15 @@ def register(
     records: Records,
     faces: Faces,
     settings: Settings,
+    *,
+    caller: str | None = None,
+    largest: bool = False,
 ) -> tuple[Registered, bool]:
     """Register a photograph, or allow one to be uploaded.
 
-    Indexing follows by itself, from the event of the stored object.
+    Indexing follows by itself, from the event of the stored object. Who the caller is, and which
+    text the person agreed to, is kept with the photograph. Of several faces, ``largest`` takes
+    that one, as indexing does, instead of refusing the photograph.
 
     Returns:
         The answer, and whether anything new came of it: False for the same photograph again.
@@ -48,10 +54,11 @@ def register(
         detail = "Expected a shorter name: with this one S3 cannot keep it beside the photograph"
         raise MalformedRequest(f"name: {detail}", errors=[FieldError("name", detail)])
     if request.image is None:
-        return _allow_upload(request, photographs, settings), True
+        return _allow_upload(request, photographs, settings, caller), True
 
     photograph = request.image
-    face = usable_face(faces.detect(photograph.data), photograph, settings)
+    found = faces.detect(photograph.data)
+    face = usable_face(found[:1] if largest else found, photograph, settings)
     person_id = request.person_id or _made_up_id(request.name, photograph)
     key = image_key(person_id, photograph.sha256, photograph.media_type)
     answer = Registered(
@@ -62,12 +69,16 @@ def register(
         face=face,
     )
     stored_before = _is_indexed(key, person_id, photograph, faces, settings)
-    if not stored_before and photographs.put(key, photograph, request.name, replace=False):
-        records.register(key, person_id, request.name)
+    metadata = describe(request.name, request.consent, caller)
+    if not stored_before and photographs.put(key, photograph, metadata, replace=False):
+        records.register(key, person_id, request.name, request.consent, caller)
         return answer, True
     record = records.photograph(key)
-    if record is None or record.name != request.name:
-        photographs.put(key, photograph, request.name, replace=True)
+    consent = request.consent or (record.consent if record else None)
+    is_lost = record is not None and record.reason == PhotographNotKept.code
+    if record is None or is_lost or (record.name, record.consent) != (request.name, consent):
+        metadata = describe(request.name, consent, caller)
+        photographs.put(key, photograph, metadata, replace=True)
     elif record.status == "rejected":
         raise PoorQuality(record.detail or "The face could not be indexed.")
     return answer, False
@@ -150,7 +161,7 @@ def _refuse_face_of_another(similar: list[SimilarFace], person_id: str) -> None:
 
 
 def _allow_upload(
-    request: RegisterRequest, photographs: Photographs, settings: Settings
+    request: RegisterRequest, photographs: Photographs, settings: Settings, caller: str | None
 ) -> Registered:
     person_id = request.person_id or uuid4().hex
     media_type = request.content_type or images.JPEG
@@ -161,6 +172,9 @@ def _allow_upload(
         image_key=key,
         status="registered",
         upload=photographs.presign_upload(
-            key, media_type, request.name, settings.upload_expires_in
+            key,
+            media_type,
+            describe(request.name, request.consent, caller),
+            settings.upload_expires_in,
         ),
     )

@@ -22,6 +22,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     """Bucket of the photographs."""
     faces_table: Annotated[str, Meta(min_length=3, max_length=255)] = "face-metadata"
     """DynamoDB table of the records."""
+    faces_audit_table: Annotated[str, Meta(min_length=3, max_length=255)] = "face-audit"
+    """DynamoDB table of what was done with whose photographs: it outlasts the records."""
     faces_collection: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_.\-]{1,255}$")] = "face-collection"
     """Rekognition collection of the faces."""
     failed_events_queue: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_\-]{1,80}$")] = (
@@ -53,6 +55,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     attempt_seconds: Annotated[float, Meta(gt=0)] = 60.0
     """Seconds after which an attempt at indexing cannot be running any more: no less than the
     timeout of any function."""
+
+    keep_photographs: bool = True
+    """Whether photographs stay in S3 when they have been indexed; if not, their faces do."""
 
     upload_expires_in: Annotated[int, Meta(ge=60, le=43200)] = 900
     """Seconds for which a presigned upload may be used."""

@@ -3,10 +3,11 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
+from hashlib import md5, sha256
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import quote, unquote
 
@@ -16,7 +17,7 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from chalicelib.images import EXTENSIONS, MAX_STORED_BYTES, Photograph
-from chalicelib.messages import BoundingBox, Quality, Upload
+from chalicelib.messages import CONSENT_PATTERN, BoundingBox, Quality, Upload
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -25,12 +26,19 @@ if TYPE_CHECKING:
 PREFIX = "faces/"
 """Where the photographs are in the bucket: ``faces/<personId>/<file>``."""
 PERSON_INDEX = "personId-index"
-MAX_NAME_BYTES = 1900
-"""S3 keeps 2 KB of metadata with an object; this much of it may be the percent-encoded name."""
+MAX_NAME_BYTES = 1800
+"""S3 keeps 2 KB of metadata with an object; this much of it may be the percent-encoded name. The
+rest is for consent, caller and what a placeholder stands for."""
+MAX_CALLER_BYTES = 140
 
+_CONSENT = re.compile(CONSENT_PATTERN)
 _KEY = re.compile(rf"{PREFIX}(?P<person_id>[A-Za-z0-9_.-]{{1,64}})/[^/].*", re.DOTALL)
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
+_CHANGED = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict"})
+_STANDS_FOR = "stands-for"
+_PERSON_PAGE = 1000  # items of a person read at once
 _BATCH = 100  # keys in one BatchGetItem
+_DELETED_AT_ONCE = 1000  # versions in one DeleteObjects
 
 Status = Literal["registered", "indexed", "rejected"]
 
@@ -44,6 +52,11 @@ def person_of(key: str) -> str | None:
     """Say whose photograph a key names; None when it is in nobody's folder."""
     match = _KEY.fullmatch(key)
     return match["person_id"] if match else None
+
+
+def folder_of(person_id: str) -> str:
+    """Say where a person's photographs are."""
+    return f"{PREFIX}{person_id}/"
 
 
 def now() -> str:
@@ -62,8 +75,14 @@ class StoredPhotograph(Struct, frozen=True):
     size: int
     name: str | None
     """The person's name, where the upload gave one."""
+    consent: str | None
+    """Version of the text that the person agreed to, where the upload gave one."""
+    caller: str | None
+    """Who registered it, where that came through the API or the command line."""
     version_id: str | None
     """None in a bucket without versions."""
+    is_kept: bool = True
+    """False of a placeholder: then ``etag`` is that of the photograph it stands for."""
 
 
 class ListedPhotograph(Struct, frozen=True):
@@ -71,6 +90,46 @@ class ListedPhotograph(Struct, frozen=True):
 
     key: str
     etag: str
+
+
+class Version(Struct, frozen=True):
+    """One version of an object, or a mark that it was deleted."""
+
+    key: str
+    version_id: str
+
+
+class UnfinishedUpload(Struct, frozen=True):
+    """A multipart upload that has not come to its end; S3 keeps its parts until then."""
+
+    key: str
+    upload_id: str
+
+
+def describe(name: str | None, consent: str | None, caller: str | None) -> dict[str, str]:
+    """Write what is kept with a photograph in S3 of how it came to be registered."""
+    if caller is not None:
+        caller = quote(caller, safe="/:@+=,")  # as in ARNs, which are long enough already
+        if len(caller) > MAX_CALLER_BYTES:
+            caller = f"sha256:{sha256(caller.encode()).hexdigest()}"
+    known = {"name": name and quote(name), "consent": consent, "caller": caller}
+    return {field: value for field, value in known.items() if value}
+
+
+def placeholder(etag: str) -> bytes:
+    """Return what is stored in place of a photograph that is not kept, by the photograph's ETag.
+
+    As long as it is there, the photograph counts as there; who removes it, removes the face.
+    """
+    return f"The photograph {etag} was indexed here and is not kept.\n".encode()
+
+
+def stands_for(listed: str, etag: str) -> bool:
+    """Say by its ETag in a listing whether an object is the placeholder of a photograph.
+
+    Not so where the bucket is encrypted by keys of KMS, since ETags are no MD5 there.
+    """
+    return listed == md5(placeholder(etag), usedforsecurity=False).hexdigest()
 
 
 class Photographs:
@@ -89,18 +148,31 @@ class Photographs:
             if error.response["Error"]["Code"] in _MISSING:
                 return None
             raise
-        name = unquote(found["Metadata"].get("name", "")).strip()
+        metadata = found["Metadata"]
+        name = unquote(metadata.get("name", "")).strip()
         valid = 0 < len(name) <= 200 and name.isprintable()
+        consent, caller = metadata.get("consent", ""), unquote(metadata.get("caller", ""))
+        etag = found["ETag"].strip('"')
+        stands_for = metadata.get(_STANDS_FOR)
         return StoredPhotograph(
             key=key,
-            etag=found["ETag"].strip('"'),
+            etag=stands_for or etag,
             size=found["ContentLength"],
             name=name if valid else None,
+            consent=consent if _CONSENT.match(consent) else None,
+            caller=caller[:MAX_CALLER_BYTES] or None,
             version_id=found.get("VersionId"),
+            is_kept=stands_for is None,
         )
 
-    def put(self, key: str, photograph: Photograph, name: str, *, replace: bool) -> bool:
-        """Store a photograph; False when one is there and it was not to be replaced."""
+    def put(
+        self, key: str, photograph: Photograph, metadata: Mapping[str, str], *, replace: bool
+    ) -> bool:
+        """Store a photograph, with what :func:`describe` says of it.
+
+        Returns:
+            False when one is there and it was not to be replaced.
+        """
         condition: Any = {} if replace else {"IfNoneMatch": "*"}
         try:
             self._client().put_object(
@@ -108,18 +180,21 @@ class Photographs:
                 Key=key,
                 Body=photograph.data,
                 ContentType=photograph.media_type,
-                Metadata={"name": quote(name)},
+                Metadata=metadata,
                 **condition,
             )
         except ClientError as error:
-            if error.response["Error"]["Code"] in ("PreconditionFailed", "412"):
+            if error.response["Error"]["Code"] in _CHANGED:
                 return False
             raise
         return True
 
-    def presign_upload(self, key: str, media_type: str, name: str, expires_in: int) -> Upload:
+    def presign_upload(
+        self, key: str, media_type: str, metadata: Mapping[str, str], expires_in: int
+    ) -> Upload:
         """Allow one key to be uploaded without credentials, for ``expires_in`` seconds."""
-        fields = {"Content-Type": media_type, "x-amz-meta-name": quote(name)}
+        described = {f"x-amz-meta-{name}": value for name, value in metadata.items()}
+        fields = {"Content-Type": media_type, **described}
         conditions: list[Any] = [{field: value} for field, value in fields.items()]
         post = self._client().generate_presigned_post(
             Bucket=self.bucket,
@@ -139,6 +214,79 @@ class Photographs:
             ListedPhotograph(item["Key"], item["ETag"].strip('"'))
             for item in listing.get("Contents", [])
         ]
+
+    def let_go(self, stored: StoredPhotograph) -> bool:
+        """Put a placeholder where a photograph is; False if something else is there by now.
+
+        The photograph is then an older version, which :meth:`delete_older` deletes.
+        """
+        metadata = describe(stored.name, stored.consent, stored.caller)
+        try:
+            self._client().put_object(
+                Bucket=self.bucket,
+                Key=stored.key,
+                Body=placeholder(stored.etag),
+                ContentType="text/plain",
+                Metadata={**metadata, _STANDS_FOR: stored.etag},
+                IfMatch=f'"{stored.etag}"',
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] in (*_MISSING, *_CHANGED):
+                return False
+            raise
+        return True
+
+    def delete_older(self, stored: StoredPhotograph) -> None:
+        """Delete the versions from before this one, if there are any."""
+        if stored.version_id is None:
+            return
+        pages = self._client().get_paginator("list_object_versions")
+        older: list[Version] = []
+        is_older = False
+        for page in pages.paginate(Bucket=self.bucket, Prefix=stored.key):
+            for item in page.get("Versions", []):  # of each key, the newest first
+                if item["Key"] == stored.key:
+                    if is_older:
+                        older.append(Version(item["Key"], item["VersionId"]))
+                    is_older = is_older or item["VersionId"] == stored.version_id
+        self.delete(older)
+
+    def read(self, stored: StoredPhotograph) -> bytes:
+        """Return the content of an object, as it was when it was looked at."""
+        version: Any = {"VersionId": stored.version_id} if stored.version_id else {}
+        found = self._client().get_object(Bucket=self.bucket, Key=stored.key, **version)
+        return found["Body"].read()
+
+    def versions(self, prefix: str) -> Iterator[Version]:
+        """Go through all versions of all objects, and the marks of those that were deleted."""
+        pages = self._client().get_paginator("list_object_versions")
+        for page in pages.paginate(Bucket=self.bucket, Prefix=prefix):
+            for item in (*page.get("Versions", []), *page.get("DeleteMarkers", [])):
+                yield Version(item["Key"], item["VersionId"])
+
+    def delete(self, versions: Sequence[Version]) -> None:
+        """Delete versions for good."""
+        for start in range(0, len(versions), _DELETED_AT_ONCE):
+            chunk = versions[start : start + _DELETED_AT_ONCE]
+            objects: Any = [{"Key": v.key, "VersionId": v.version_id} for v in chunk]
+            answer = self._client().delete_objects(
+                Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True}
+            )
+            for error in answer.get("Errors", []):
+                raise ClientError({"Error": dict(error)}, "DeleteObjects")  # type: ignore[typeddict-item]
+
+    def unfinished_uploads(self, prefix: str) -> Iterator[UnfinishedUpload]:
+        """Go through the multipart uploads that have neither been completed nor aborted."""
+        pages = self._client().get_paginator("list_multipart_uploads")
+        for page in pages.paginate(Bucket=self.bucket, Prefix=prefix):
+            for item in page.get("Uploads", []):
+                yield UnfinishedUpload(item["Key"], item["UploadId"])
+
+    def abort(self, upload: UnfinishedUpload) -> None:
+        """Drop what has come of a multipart upload."""
+        self._client().abort_multipart_upload(
+            Bucket=self.bucket, Key=upload.key, UploadId=upload.upload_id
+        )
 
 
 # --- DynamoDB -------------------------------------------------------------------------------
@@ -165,6 +313,10 @@ class PhotographRecord(Struct, frozen=True, kw_only=True, rename="camel", omit_d
     """The table's hash key: ``image#`` and the photograph's key."""
     person_id: str | None = None
     name: str | None = None
+    consent: str | None = None
+    """Version of the text that the person agreed to."""
+    caller: str | None = None
+    """Who registered it."""
     status: Status
     etag: str | None = None
     """Of the content that the status speaks of."""
@@ -195,7 +347,11 @@ class PhotographRecord(Struct, frozen=True, kw_only=True, rename="camel", omit_d
         return self.face_id.removeprefix("image#")
 
 
-R = TypeVar("R", FaceRecord, PhotographRecord)
+R = TypeVar("R", bound=Struct)
+
+
+Operation = dict[str, Any]
+"""One write of a DynamoDB transaction."""
 
 
 class RecordChanged(Exception):
@@ -214,20 +370,20 @@ class Records:
         """Read the record of a photograph."""
         found = self._client().get_item(
             TableName=self._table,
-            Key=_plain({"faceId": PhotographRecord.id_of(key)}),
+            Key=plain({"faceId": PhotographRecord.id_of(key)}),
             ConsistentRead=True,
         )
-        return _record(found["Item"], PhotographRecord) if "Item" in found else None
+        return from_item(found["Item"], PhotographRecord) if "Item" in found else None
 
     def photographs(self, keys: Iterable[str]) -> dict[str, PhotographRecord]:
         """Read the records of photographs by their keys; those without one are left out."""
         items = self._batch(PhotographRecord.id_of(key) for key in keys)
-        records = [_record(item, PhotographRecord) for item in items]
+        records = [from_item(item, PhotographRecord) for item in items]
         return {record.image_key: record for record in records}
 
     def faces(self, face_ids: Iterable[str]) -> dict[str, FaceRecord]:
         """Read the records of faces by their ids; those without one are left out."""
-        records = [_record(item, FaceRecord) for item in self._batch(face_ids)]
+        records = [from_item(item, FaceRecord) for item in self._batch(face_ids)]
         return {record.face_id: record for record in records}
 
     def is_registered(self, person_id: str) -> bool:
@@ -236,7 +392,7 @@ class Records:
             TableName=self._table,
             IndexName=PERSON_INDEX,
             KeyConditionExpression="personId = :person",
-            ExpressionAttributeValues=_plain({":person": person_id}),
+            ExpressionAttributeValues=plain({":person": person_id}),
             Select="COUNT",
             Limit=1,
         )
@@ -260,34 +416,89 @@ class Records:
             request |= {
                 "IndexName": PERSON_INDEX,
                 "KeyConditionExpression": "personId = :person",
-                "ExpressionAttributeValues": _plain({":person": person_id}),
+                "ExpressionAttributeValues": plain({":person": person_id}),
             }
             start["personId"] = person_id
         if after is not None:
-            request["ExclusiveStartKey"] = _plain(start)
+            request["ExclusiveStartKey"] = plain(start)
         found = read(**request)
         photographs, faces = [], []
         for item in found["Items"]:
             if item["faceId"]["S"].startswith(PhotographRecord.id_of("")):
-                photographs.append(_record(item, PhotographRecord))
+                photographs.append(from_item(item, PhotographRecord))
             else:
-                faces.append(_record(item, FaceRecord))
+                faces.append(from_item(item, FaceRecord))
         last = found.get("LastEvaluatedKey")
         return photographs, faces, last["faceId"]["S"] if last else None
 
-    def register(self, key: str, person_id: str, name: str) -> None:
+    def of_person(self, person_id: str) -> tuple[list[PhotographRecord], list[FaceRecord]]:
+        """Read all that is recorded of a person, by the index: what is new may be missing."""
+        photographs, faces, after = [], [], None
+        while True:
+            some_photographs, some_faces, after = self.page(person_id, after, _PERSON_PAGE)
+            photographs += some_photographs
+            faces += some_faces
+            if after is None:
+                return photographs, faces
+
+    def naming(self, person_id: str) -> list[str]:
+        """Read the whole table for the items that name a person, and return their hash keys.
+
+        Nothing is missed, not even what the index does not show yet.
+        """
+        pages = (
+            self._client()
+            .get_paginator("scan")
+            .paginate(
+                TableName=self._table,
+                ConsistentRead=True,
+                FilterExpression="personId = :person OR begins_with(faceId, :folder)",
+                ExpressionAttributeValues=plain(
+                    {":person": person_id, ":folder": PhotographRecord.id_of(folder_of(person_id))}
+                ),
+                ProjectionExpression="faceId",
+            )
+        )
+        return [item["faceId"]["S"] for page in pages for item in page["Items"]]
+
+    def delete(self, ids: Iterable[str]) -> None:
+        """Delete items by their hash keys, whatever they are."""
+        for id_ in ids:
+            self._client().delete_item(TableName=self._table, Key=plain({"faceId": id_}))
+
+    def listed(self) -> Iterator[str]:
+        """Go through the hash keys of all items that the index of persons shows."""
+        pages = (
+            self._client()
+            .get_paginator("scan")
+            .paginate(TableName=self._table, IndexName=PERSON_INDEX, ProjectionExpression="faceId")
+        )
+        for page in pages:
+            for item in page["Items"]:
+                yield item["faceId"]["S"]
+
+    def register(
+        self,
+        key: str,
+        person_id: str,
+        name: str,
+        consent: str | None = None,
+        caller: str | None = None,
+    ) -> None:
         """Record a photograph that has just been stored, unless indexing was faster."""
         record = PhotographRecord(
             face_id=PhotographRecord.id_of(key),
             person_id=person_id,
             name=name,
+            consent=consent,
+            caller=caller,
             status="registered",
             registered_at=now(),
         )
         with suppress(self._client().exceptions.ConditionalCheckFailedException):
             self._client().put_item(
                 TableName=self._table,
-                Item=_item(record),
+                Item=as_item(record),
                 ConditionExpression="attribute_not_exists(faceId)",
             )
 
@@ -319,9 +530,14 @@ class Records:
             "attempts": (before.attempts if before else 0) + 1,
         }
         if stored is not None:
-            changes |= {"personId": person_of(key), "name": stored.name or person_of(key)}
+            changes |= {
+                "personId": person_of(key),
+                "name": stored.name or person_of(key),
+                "consent": stored.consent,
+                "caller": stored.caller,
+            }
         update = _update(changes, "registeredAt = if_not_exists(registeredAt, :moment)")
-        update["ExpressionAttributeValues"] |= _plain({":moment": now()})
+        update["ExpressionAttributeValues"] |= plain({":moment": now()})
         if before is None:
             update["ConditionExpression"] = "attribute_not_exists(faceId)"
         else:
@@ -331,13 +547,13 @@ class Records:
         try:
             found = self._client().update_item(
                 TableName=self._table,
-                Key=_plain({"faceId": PhotographRecord.id_of(key)}),
+                Key=plain({"faceId": PhotographRecord.id_of(key)}),
                 ReturnValues="ALL_NEW",
                 **update,
             )
         except self._client().exceptions.ConditionalCheckFailedException as error:
             raise RecordChanged from error
-        return _record(found["Attributes"], PhotographRecord)
+        return from_item(found["Attributes"], PhotographRecord)
 
     def settle(
         self,
@@ -345,6 +561,7 @@ class Records:
         attempt: str,
         outdated: Iterable[str],
         face: FaceRecord | None,
+        also: Sequence[Operation] = (),
     ) -> None:
         """End an attempt: write the record, its face, no outdated faces; all of it or nothing.
 
@@ -353,6 +570,7 @@ class Records:
             attempt: whose outcome this is.
             outdated: faces whose records are deleted.
             face: the face that was indexed, if any.
+            also: what is written elsewhere with it.
 
         Raises:
             RecordChanged: the photograph is no longer the one that the attempt began with.
@@ -370,26 +588,31 @@ class Records:
             same_content = "attribute_not_exists(etag)"
         else:
             same_content = "etag = :etag"
-            update["ExpressionAttributeValues"] |= _plain({":etag": record.etag})
+            update["ExpressionAttributeValues"] |= plain({":etag": record.etag})
         update["ConditionExpression"] = f"attribute_exists(running.#attempt) AND {same_content}"
-        key = _plain({"faceId": record.face_id})
+        key = plain({"faceId": record.face_id})
         operations: list[Any] = [{"Update": {"TableName": self._table, "Key": key, **update}}]
         if face is not None:
-            operations.append({"Put": {"TableName": self._table, "Item": _item(face)}})
-        self._transact([*operations, *self._deletions(outdated)])
+            operations.append({"Put": {"TableName": self._table, "Item": as_item(face)}})
+        self._transact([*operations, *self._deletions(outdated), *also])
 
-    def forget(self, record: PhotographRecord, face_ids: Iterable[str] = ()) -> None:
-        """Delete a photograph's record and those of its faces.
+    def forget(
+        self,
+        record: PhotographRecord,
+        face_ids: Iterable[str] = (),
+        also: Sequence[Operation] = (),
+    ) -> None:
+        """Delete a photograph's record and those of its faces; write elsewhere what goes with it.
 
         Raises:
             RecordChanged: another attempt has begun since.
         """
         delete = {
             "TableName": self._table,
-            "Key": _plain({"faceId": record.face_id}),
+            "Key": plain({"faceId": record.face_id}),
             **_unchanged_since(record),
         }
-        self._transact([{"Delete": delete}, *self._deletions(face_ids)])
+        self._transact([{"Delete": delete}, *self._deletions(face_ids), *also])
 
     def release(self, key: str, attempts: Iterable[str]) -> None:
         """Record that attempts have ended and left nothing behind."""
@@ -399,7 +622,7 @@ class Records:
             with suppress(self._client().exceptions.ConditionalCheckFailedException):
                 self._client().update_item(
                     TableName=self._table,
-                    Key=_plain({"faceId": PhotographRecord.id_of(key)}),
+                    Key=plain({"faceId": PhotographRecord.id_of(key)}),
                     UpdateExpression="REMOVE " + ", ".join(f"running.{name}" for name in names),
                     ConditionExpression="attribute_exists(running)",
                     ExpressionAttributeNames=names,
@@ -410,9 +633,9 @@ class Records:
         try:
             self._client().delete_item(
                 TableName=self._table,
-                Key=_plain({"faceId": face.face_id}),
+                Key=plain({"faceId": face.face_id}),
                 ConditionExpression="indexedAt = :seen",
-                ExpressionAttributeValues=_plain({":seen": face.indexed_at}),
+                ExpressionAttributeValues=plain({":seen": face.indexed_at}),
             )
         except self._client().exceptions.ConditionalCheckFailedException:
             return False
@@ -420,7 +643,7 @@ class Records:
 
     def _deletions(self, face_ids: Iterable[str]) -> list[Any]:
         return [
-            {"Delete": {"TableName": self._table, "Key": _plain({"faceId": face_id})}}
+            {"Delete": {"TableName": self._table, "Key": plain({"faceId": face_id})}}
             for face_id in face_ids
         ]
 
@@ -438,7 +661,7 @@ class Records:
         wanted = list(dict.fromkeys(ids))
         items: list[Any] = []
         for start in range(0, len(wanted), _BATCH):
-            keys: Any = [_plain({"faceId": id_}) for id_ in wanted[start : start + _BATCH]]
+            keys: Any = [plain({"faceId": id_}) for id_ in wanted[start : start + _BATCH]]
             while keys:
                 request: Any = {self._table: {"Keys": keys, "ConsistentRead": True}}
                 answer: Any = self._client().batch_get_item(RequestItems=request)
@@ -453,16 +676,19 @@ _serializer, _deserializer = TypeSerializer(), TypeDeserializer()
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Write values as DynamoDB's attribute values."""
     return {name: _serializer.serialize(value) for name, value in values.items()}
 
 
-def _item(record: Struct) -> dict[str, Any]:
+def as_item(record: Struct) -> dict[str, Any]:
+    """Write a record as an item of DynamoDB."""
     # DynamoDB's numbers are decimal: the shortest decimal of a float reads back as that float.
-    return _plain(json.loads(msgspec.json.encode(record), parse_float=Decimal))
+    return plain(json.loads(msgspec.json.encode(record), parse_float=Decimal))
 
 
-def _record(item: Mapping[str, Any], kind: type[R]) -> R:
+def from_item(item: Mapping[str, Any], kind: type[R]) -> R:
+    """Read a record from an item of DynamoDB."""
     values = {name: _deserializer.deserialize(value) for name, value in item.items()}
     return msgspec.json.decode(_encoder.encode(values), type=kind)
 
@@ -472,7 +698,7 @@ def _unchanged_since(record: PhotographRecord) -> dict[str, Any]:
     never = "attribute_exists(faceId) AND attribute_not_exists(attempts)"
     return {
         "ConditionExpression": f"attempts = :seen OR (:seen = :zero AND {never})",
-        "ExpressionAttributeValues": _plain({":seen": record.attempts, ":zero": 0}),
+        "ExpressionAttributeValues": plain({":seen": record.attempts, ":zero": 0}),
     }
 
 
@@ -487,5 +713,5 @@ def _update(changes: Mapping[str, Any], *more: str, remove: Iterable[str] = ()) 
     return {
         "UpdateExpression": expression,
         "ExpressionAttributeNames": {f"#{name}": name for name in changes},
-        "ExpressionAttributeValues": _plain(given),
+        "ExpressionAttributeValues": plain(given),
     }

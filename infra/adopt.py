@@ -21,8 +21,8 @@ class NotAdoptable(Exception):
 def adopt(session: boto3.Session, settings: Settings, report: Report) -> None:
     """Check that bucket, table and collection are there, and add what they lack.
 
-    Nothing is removed and no data changed. The table is given its index, and a queue for failed
-    events is made.
+    Nothing is removed and no data changed. The table is given its index; the audit trail's table
+    and the queue of failed events are made.
 
     Raises:
         NotAdoptable: a resource is missing or not usable.
@@ -30,6 +30,7 @@ def adopt(session: boto3.Session, settings: Settings, report: Report) -> None:
     """
     _adopt_bucket(session, settings.faces_bucket, report)
     _adopt_table(session.client("dynamodb"), settings.faces_table, report)
+    _ensure_audit_table(session.client("dynamodb"), settings.faces_audit_table, report)
     _adopt_collection(session, settings.faces_collection, report)
     queue = settings.failed_events_queue
     session.client("sqs").create_queue(
@@ -122,6 +123,28 @@ def _index_ready(dynamodb: "DynamoDBClient") -> Any:
         },
     }
     return create_waiter_with_client("IndexReady", WaiterModel(waiters), dynamodb)
+
+
+def _ensure_audit_table(dynamodb: "DynamoDBClient", table: str, report: Report) -> None:
+    try:
+        dynamodb.describe_table(TableName=table)
+        report(f"table {table}: there")
+    except dynamodb.exceptions.ResourceNotFoundException:
+        dynamodb.create_table(
+            TableName=table,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[
+                {"AttributeName": "person", "AttributeType": "S"},
+                {"AttributeName": "entry", "AttributeType": "S"},
+            ],
+            KeySchema=[
+                {"AttributeName": "person", "KeyType": "HASH"},
+                {"AttributeName": "entry", "KeyType": "RANGE"},
+            ],
+            DeletionProtectionEnabled=True,
+        )
+        dynamodb.get_waiter("table_exists").wait(TableName=table)
+        report(f"table {table}: made")
 
 
 def _adopt_collection(session: boto3.Session, collection: str, report: Report) -> None:

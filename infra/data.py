@@ -36,6 +36,7 @@ def parameters(
         "Stage": stage,
         "BucketName": settings.faces_bucket,
         "TableName": settings.faces_table,
+        "AuditTableName": settings.faces_audit_table,
         "CollectionId": settings.faces_collection,
         "FailedEventsQueue": settings.failed_events_queue,
         "CorsOrigin": settings.cors_origin,

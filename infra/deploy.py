@@ -106,6 +106,7 @@ class Deploy:
         made = data.deploy(self._session, stack, data.TEMPLATE, given, report)
         environment["FACES_BUCKET"] = made["BucketName"]
         environment["FACES_TABLE"] = made["TableName"]
+        environment["FACES_AUDIT_TABLE"] = made["AuditTableName"]
         environment["FACES_COLLECTION"] = made["CollectionId"]
         environment["FAILED_EVENTS_QUEUE"] = made["FailedEventsQueue"]
         return made["FailedEventsArn"]
@@ -120,7 +121,8 @@ class Deploy:
         for function, file in stage.policy_files().items():
             policy = json.loads(file.read_text())
             pointed = stages.point(policy, names, stage.function_name(function))
-            file.write_text(json.dumps(pointed, indent=2) + "\n")
+            adapted = stages.let_go(pointed, names, wanted=not settings.keep_photographs)
+            file.write_text(json.dumps(adapted, indent=2) + "\n")
 
     def _reserve(self) -> None:
         """Reserve as many executions for indexing as stay below IndexFaces' quota."""

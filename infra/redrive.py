@@ -37,6 +37,11 @@ class FailedEvent:
     payload: dict[str, Any]
 
     @property
+    def function_name(self) -> str:
+        """The function that failed."""
+        return self.function_arn.rpartition(":")[2]
+
+    @property
     def keys(self) -> list[str]:
         """The photographs that it is about."""
         records = self.payload.get("Records", [])
@@ -71,6 +76,10 @@ class Queue:
         self._lambda.invoke(
             FunctionName=event.function_arn, InvocationType="Event", Payload=payload
         )
+        self.discard(event)
+
+    def discard(self, event: FailedEvent) -> None:
+        """Take an event out of the queue for good."""
         self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=event.receipt)
 
     def put_back(self, event: FailedEvent) -> None:
@@ -102,7 +111,7 @@ def main() -> int:
     events = []
     for event in queue.receive():
         events.append(event)
-        print(event.time, event.function_arn.rpartition(":")[2], *event.keys, "-", event.error)
+        print(event.time, event.function_name, *event.keys, "-", event.error)
         if not options.list:
             queue.redrive(event)
     if options.list:

@@ -111,6 +111,7 @@ class Stage:
 _NAMES = {
     "FACES_BUCKET": "facial-recognition-data-bucket",
     "FACES_TABLE": "face-metadata",
+    "FACES_AUDIT_TABLE": "face-audit",
     "FACES_COLLECTION": "face-collection",
     "FAILED_EVENTS_QUEUE": "facial-recognition-failed-events",
 }
@@ -119,6 +120,11 @@ _NAMES = {
 def _parts(stage: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield stage
     yield from stage.get("lambda_functions", {}).values()
+
+
+def names() -> list[str]:
+    """List the stages."""
+    return list(json.loads(CONFIG.read_text())["stages"])
 
 
 def use(stage: str) -> None:
@@ -142,7 +148,12 @@ class Names:
         self.account = account
         self.region = region
         self.bucket = settings.faces_bucket
-        self.table = settings.faces_table
+        self.tables = {
+            "Records": settings.faces_table,
+            "RecordsOfAPerson": settings.faces_table,
+            "AuditTrail": settings.faces_audit_table,
+        }
+        """By the ``Sid`` of the statements that are about them."""
         self.collection = settings.faces_collection
         self.queue = settings.failed_events_queue
 
@@ -156,7 +167,7 @@ def point(policy: dict[str, Any], names: Names, function: str) -> dict[str, Any]
         function: the name of the function that is given the policy.
     """
 
-    def pointed(arn: str) -> str:
+    def pointed(arn: str, sid: str) -> str:
         if arn == "*":
             return arn
         _, partition, service, _, _, resource = arn.split(":", 5)
@@ -166,7 +177,7 @@ def point(policy: dict[str, Any], names: Names, function: str) -> dict[str, Any]
                 resource = re.sub(r"^[^/]+", names.bucket, resource)
                 where = ":"
             case "dynamodb":
-                resource = re.sub(r"^table/[^/]+", f"table/{names.table}", resource)
+                resource = re.sub(r"^table/[^/]+", f"table/{names.tables[sid]}", resource)
             case "rekognition":
                 resource = f"collection/{names.collection}"
             case "sqs":
@@ -179,8 +190,38 @@ def point(policy: dict[str, Any], names: Names, function: str) -> dict[str, Any]
         return f"arn:{partition}:{service}:{where}:{resource}"
 
     def statement(given: dict[str, Any]) -> dict[str, Any]:
-        arns = given["Resource"]
-        changed = pointed(arns) if isinstance(arns, str) else [pointed(arn) for arn in arns]
+        arns, sid = given["Resource"], given["Sid"]
+        changed: Any = (
+            pointed(arns, sid) if isinstance(arns, str) else [pointed(arn, sid) for arn in arns]
+        )
         return {**given, "Resource": changed}
 
     return {**policy, "Statement": [statement(given) for given in policy["Statement"]]}
+
+
+_NOT_KEPT = "PhotographsNotKept"
+
+
+def let_go(policy: dict[str, Any], names: Names, *, wanted: bool) -> dict[str, Any]:
+    """Return a policy that allows photographs to be deleted, or no more does.
+
+    Only a stage that keeps no photographs (``KEEP_PHOTOGRAPHS=0``) needs it: a placeholder is put
+    in their place, and their versions are deleted.
+    """
+    kept = [s for s in policy["Statement"] if not s["Sid"].startswith(_NOT_KEPT)]
+    bucket = f"arn:aws:s3:::{names.bucket}"
+    added: list[dict[str, Any]] = [
+        {
+            "Sid": _NOT_KEPT,
+            "Effect": "Allow",
+            "Action": ["s3:DeleteObjectVersion", "s3:PutObject"],
+            "Resource": f"{bucket}/faces/*",
+        },
+        {
+            "Sid": f"{_NOT_KEPT}List",
+            "Effect": "Allow",
+            "Action": "s3:ListBucketVersions",
+            "Resource": bucket,
+        },
+    ]
+    return {**policy, "Statement": [*kept, *(added if wanted else [])]}

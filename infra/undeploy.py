@@ -60,6 +60,7 @@ def delete_data(session: boto3.Session, stage: Stage) -> None:
     for name, delete in (
         (settings.faces_bucket, _delete_bucket),
         (settings.faces_table, _delete_table),
+        (settings.faces_audit_table, _delete_table),
         (settings.faces_collection, _delete_collection),
         (settings.failed_events_queue, _delete_queue),
     ):

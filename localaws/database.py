@@ -253,6 +253,8 @@ def _connect(path: Path | None) -> tuple[sqlite3.Connection, sqlite3.Connection]
     writer = _open(str(path))
     writer.execute("PRAGMA journal_mode = WAL")
     writer.execute("PRAGMA synchronous = FULL")
+    # What is deleted is overwritten: of a face that is forgotten nothing stays in the file.
+    writer.execute("PRAGMA secure_delete = ON")
     return writer, _open(str(path))
 
 

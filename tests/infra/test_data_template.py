@@ -14,7 +14,7 @@ from infra import data
 from localaws.cloudformation import Template
 from tests.service import BUCKET, TABLE, Service
 
-DATA = {"Photographs", "Records", "Faces", "FailedEvents"}
+DATA = {"Photographs", "Records", "AuditTrail", "Faces", "FailedEvents"}
 PSEUDO = {"AWS::Region": "us-east-1", "AWS::AccountId": "123456789012"}
 
 
@@ -95,6 +95,14 @@ def test_records_are_kept_safe() -> None:
     [index] = table["GlobalSecondaryIndexes"]
     assert index["IndexName"] == PERSON_INDEX
     assert [key["AttributeName"] for key in index["KeySchema"]] == ["personId", "faceId"]
+
+
+def test_the_audit_trail_is_kept_safe() -> None:
+    table = properties("AuditTrail")
+
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["SSESpecification"] == {"SSEEnabled": True}
+    assert table["DeletionProtectionEnabled"] is True
 
 
 def test_failed_events_wait_for_two_weeks() -> None:

@@ -28,6 +28,7 @@ ACTIONS = {
     "lambda:Invoke": "lambda:InvokeFunction",
 }
 """Operations that IAM knows by another name."""
+OURS = ("facial-recognition-", "face-metadata", "face-audit", "face-collection")
 MADE_BY_CLOUDFORMATION = {
     "AWS::S3::Bucket": "s3:CreateBucket",
     "AWS::S3::BucketPolicy": "s3:PutBucketPolicy",
@@ -85,7 +86,13 @@ def test_it_is_about_nothing_but_this_application() -> None:
         arns = statement["Resource"]
         for arn in [arns] if isinstance(arns, str) else arns:
             assert statement["Sid"] in ("Concurrency", "Api") or any(
-                name in arn for name in ("facial-recognition-", "face-metadata", "face-collection")
+                name in arn
+                for name in (
+                    "facial-recognition-",
+                    "face-metadata",
+                    "face-audit",
+                    "face-collection",
+                )
             )
         assert not any(fnmatch.fnmatch(name, "*[*]*") for name in statement["Action"])
     assert BUCKET.startswith("facial-recognition-")

@@ -19,19 +19,31 @@ NOBODY = resized(landscape(), 400)
 
 LOOK = ["HeadObject", "GetItem"]
 """What converge asks when it looks at the truth; of an indexed photograph, ListFaces too."""
+SALT = ["GetItem"]
+"""What an entry of the audit trail needs, and the first of all."""
+FIRST_SALT = ["GetItem", "PutItem", "GetItem"]
 
 SCENARIOS: dict[str, tuple[bytes | None, bytes | None, list[str]]] = {
     # before, after, and the calls that handling the event makes
     "new": (
         None,
         OBAMA,
-        [*LOOK, "UpdateItem", "IndexFaces", "TransactWriteItems", *LOOK, "ListFaces"],
+        [
+            *LOOK,
+            *FIRST_SALT,
+            "UpdateItem",
+            "IndexFaces",
+            "TransactWriteItems",
+            *LOOK,
+            "ListFaces",
+        ],
     ),
     "replaced": (
         BIDEN,
         OBAMA,
         [
             *LOOK,
+            *SALT,
             "UpdateItem",
             "IndexFaces",
             "DeleteFaces",
@@ -45,6 +57,7 @@ SCENARIOS: dict[str, tuple[bytes | None, bytes | None, list[str]]] = {
         NOBODY,
         [
             *LOOK,
+            *SALT,
             "UpdateItem",
             "IndexFaces",
             "DeleteFaces",
@@ -52,7 +65,11 @@ SCENARIOS: dict[str, tuple[bytes | None, bytes | None, list[str]]] = {
             *LOOK,
         ],
     ),
-    "removed": (OBAMA, None, [*LOOK, "UpdateItem", "DeleteFaces", "TransactWriteItems", *LOOK]),
+    "removed": (
+        OBAMA,
+        None,
+        [*LOOK, *SALT, "UpdateItem", "DeleteFaces", "TransactWriteItems", *LOOK],
+    ),
 }
 CASES = [(name, n) for name, (_, _, calls) in SCENARIOS.items() for n in range(1, len(calls) + 1)]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
+LOCAL = ("localaws", "infra", "operations")
 DEPLOYED = [ROOT / "app.py", *sorted((ROOT / "chalicelib").glob("*.py"))]
 
 
@@ -24,7 +25,7 @@ def imports(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", DEPLOYED, ids=lambda path: path.name)
 def test_what_is_deployed_knows_nothing_of_running_locally(path: Path) -> None:
-    assert not {name for name in imports(path) if name.split(".")[0] in ("localaws", "infra")}
+    assert not {name for name in imports(path) if name.split(".")[0] in LOCAL}
 
 
 @pytest.mark.parametrize("path", DEPLOYED, ids=lambda path: path.name)

@@ -1,0 +1,161 @@
+"""Photographs that are not kept: the face stays, the picture goes."""
+
+from uuid import uuid4
+
+import pytest
+from msgspec.structs import replace
+
+import app
+from chalicelib.convergence import Converger
+from chalicelib.indexing import create_index
+from chalicelib.messages import CreateIndexRequest
+from tests.photographs import landscape, photograph, resized
+from tests.service import BUCKET, COLLECTION, Service
+
+KEY = "faces/obama/a.jpg"
+
+
+@pytest.fixture
+def converger(service: Service) -> Converger:
+    """What converges photographs where they are not kept; the handlers beside it keep them."""
+    settings = replace(app.settings, keep_photographs=False)
+    return Converger(app.photographs, app.records, app.faces, app.trail, settings)
+
+
+def contents(service: Service) -> list[bytes]:
+    """Return all versions of all objects in the bucket."""
+    listing = service.s3.list_object_versions(Bucket=BUCKET)
+    return [
+        service.s3.get_object(Bucket=BUCKET, Key=v["Key"], VersionId=v["VersionId"])["Body"].read()
+        for v in listing.get("Versions", [])
+    ]
+
+
+def test_the_face_stays_and_the_picture_goes(service: Service, converger: Converger) -> None:
+    service.upload(KEY, resized(photograph("obama.jpg"), 500))
+    service.upload(KEY, photograph("obama.jpg"), Metadata={"name": "Barack", "consent": "v1"})
+    faces, items = service.faces(), service.items()
+
+    converger.converge(KEY, uuid4().hex)
+    service.settle()
+
+    (left,) = contents(service)
+    assert left.startswith(b"The photograph ")
+    assert service.faces() == faces
+    assert service.items() == items
+    assert service.whose(photograph("obama2.jpg")) == "obama"
+    service.assert_consistent()
+
+
+def test_who_removes_the_placeholder_removes_the_face(
+    service: Service, converger: Converger
+) -> None:
+    service.upload(KEY, photograph("obama.jpg"))
+    converger.converge(KEY, uuid4().hex)
+    service.remove(KEY)
+
+    assert (service.faces(), service.items()) == ([], {})
+
+
+def test_a_later_photograph_is_not_lost(
+    service: Service, converger: Converger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.upload(KEY, photograph("obama.jpg"))
+    let_go = app.photographs.let_go
+
+    def slowly(stored: object) -> bool:
+        monkeypatch.undo()
+        service.upload(KEY, photograph("biden.jpg"))
+        return let_go(stored)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(app.photographs, "let_go", slowly)
+    converger.converge(KEY, uuid4().hex)
+    service.settle()
+
+    assert service.whose(photograph("biden.jpg")) == "obama"  # whose folder it is
+    assert service.whose(photograph("obama.jpg")) is None
+    assert len(contents(service)) == 1
+    service.assert_consistent()
+
+
+def test_what_was_kept_before_is_let_go_by_create_index(
+    service: Service, converger: Converger
+) -> None:
+    service.upload(KEY, photograph("obama.jpg"))
+    service.upload("faces/sky/b.jpg", landscape())
+
+    create_index(CreateIndexRequest(), converger, uuid4().hex, 100)
+    service.settle()
+    looked_at = [step.outcome for step in _steps(converger)]
+
+    assert all(content.startswith(b"The photograph ") for content in contents(service))
+    assert len(contents(service)) == 2
+    assert None not in looked_at  # the listing alone tells that nothing is to be done
+    service.assert_consistent()
+
+
+def _steps(converger: Converger) -> list[object]:
+    from chalicelib.indexing import Position, Walk
+
+    return list(Walk(converger, None, repair=False).steps(Position()))
+
+
+def test_repair_keeps_the_faces_of_what_was_not_kept(
+    service: Service, converger: Converger
+) -> None:
+    service.upload(KEY, photograph("obama.jpg"))
+    converger.converge(KEY, uuid4().hex)
+    service.settle()
+    faces = service.faces()
+
+    for repair in ({"repair": True}, {"repair": True, "imageKey": KEY}):
+        assert service.post("create-index", repair).json()["failed"] == []
+    assert service.faces() == faces
+    service.assert_consistent()
+
+
+def test_a_face_that_is_lost_has_to_be_registered_again(
+    service: Service, converger: Converger
+) -> None:
+    service.upload(KEY, photograph("obama.jpg"))
+    converger.converge(KEY, uuid4().hex)
+    service.settle()
+    service.rekognition.delete_faces(CollectionId=COLLECTION, FaceIds=service.faces())
+
+    (failed,) = service.post("create-index", {"repair": True}).json()["failed"]
+    assert failed["code"] == "photograph_not_kept"
+    service.assert_consistent()
+    service.upload(KEY, photograph("obama.jpg"))
+    assert service.whose(photograph("obama2.jpg")) == "obama"
+    service.assert_consistent()
+
+
+def test_a_face_that_is_lost_can_be_registered_over_http(
+    service: Service, converger: Converger
+) -> None:
+    person = {"name": "Barack Obama", "personId": "obama"}
+    key = service.register(photograph("obama.jpg"), **person).json()["imageKey"]
+    service.settle()
+    converger.converge(key, uuid4().hex)
+    service.settle()
+    service.rekognition.delete_faces(CollectionId=COLLECTION, FaceIds=service.faces())
+    service.post("create-index", {"repair": True})
+
+    assert service.register(photograph("obama.jpg"), **person).status_code == 200
+    service.settle()
+    assert service.whose(photograph("obama2.jpg")) == "obama"
+
+
+def test_registering_the_same_photograph_again_changes_nothing(
+    service: Service, converger: Converger
+) -> None:
+    person = {"name": "Barack Obama", "personId": "obama"}
+    key = service.register(photograph("obama.jpg"), **person).json()["imageKey"]
+    service.settle()
+    converger.converge(key, uuid4().hex)
+    service.settle()
+    before = (service.items(), contents(service))
+
+    assert service.register(photograph("obama.jpg"), **person).status_code == 200
+    service.settle()
+    assert (service.items(), contents(service)) == before

@@ -1,0 +1,101 @@
+from collections.abc import Callable
+
+import pytest
+
+from tests.operations.conftest import Faces
+from tests.photographs import photograph, resized
+from tests.service import BUCKET, COLLECTION, Service
+
+KEY = "faces/obama/a.jpg"
+
+
+@pytest.fixture
+def obama(service: Service) -> Service:
+    """The service that knows one person."""
+    service.upload(KEY, photograph("obama.jpg"), Metadata={"name": "Barack%20Obama"})
+    return service
+
+
+def test_agreement_is_found(faces: Faces, obama: Service) -> None:
+    said = faces("check", "--json")
+
+    assert said.code == 0
+    assert said.json == {
+        "photographs": 1,
+        "faces": 1,
+        "records": 2,
+        "findings": [],
+        "repaired": None,
+    }
+    assert "in agreement" in faces("check").out
+
+
+def lose_face(service: Service) -> None:
+    service.rekognition.delete_faces(CollectionId=COLLECTION, FaceIds=service.faces())
+
+
+def lose_face_record(service: Service) -> None:
+    service.table.delete_item(Key={"faceId": service.faces()[0]})
+
+
+def lose_photograph_record(service: Service) -> None:
+    service.table.delete_item(Key={"faceId": f"image#{KEY}"})
+
+
+def add_stray_face(service: Service) -> None:
+    service.rekognition.index_faces(
+        CollectionId=COLLECTION, Image={"Bytes": resized(photograph("biden.jpg"), 400)}
+    )
+
+
+def without_events(change: Callable[[Service], object]) -> Callable[[Service], None]:
+    """Make a change of which the service does not hear."""
+
+    def run(service: Service) -> None:
+        service.s3.put_bucket_notification_configuration(
+            Bucket=BUCKET, NotificationConfiguration={}
+        )
+        change(service)
+
+    return run
+
+
+def remove_photograph(service: Service) -> None:
+    service.s3.delete_object(Bucket=BUCKET, Key=KEY)
+
+
+def add_photograph(service: Service) -> None:
+    service.s3.put_object(Bucket=BUCKET, Key="faces/biden/b.jpg", Body=photograph("biden.jpg"))
+
+
+@pytest.mark.parametrize(
+    ("harm", "kinds"),
+    [
+        (lose_face, {"face_missing"}),
+        (lose_face_record, {"face_record_missing", "stray_face"}),
+        (lose_photograph_record, {"not_indexed", "stray_record"}),
+        (add_stray_face, {"stray_face"}),
+        (without_events(remove_photograph), {"photograph_missing"}),
+        (without_events(add_photograph), {"not_indexed"}),
+    ],
+    ids=["face", "face record", "photograph record", "stray face", "removed", "added"],
+)
+def test_disagreement_is_found_and_repaired(
+    faces: Faces, obama: Service, harm: Callable[[Service], None], kinds: set[str]
+) -> None:
+    harm(obama)
+
+    found = faces("check", "--json")
+    repaired = faces("check", "--repair", "--json")
+
+    assert found.code == 1
+    assert {finding["kind"] for finding in found.json["findings"]} == kinds
+    assert (repaired.code, repaired.json["findings"]) == (0, []), repaired
+    assert repaired.json["repaired"]["failed"] == []
+    obama.assert_consistent()
+
+
+def test_a_rejected_photograph_is_no_disagreement(faces: Faces, service: Service) -> None:
+    service.upload(KEY, b"not a photograph")
+
+    assert faces("check", "--json").code == 0

@@ -1,0 +1,127 @@
+"""What goes wrong is told in one line that names what to do, and never by a traceback."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from botocore.exceptions import ClientError, NoCredentialsError
+
+from operations.errors import explain
+from tests.conftest import ROOT
+from tests.operations.conftest import Faces
+from tests.service import Service
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run faces as a person does, outside of this process."""
+    return subprocess.run(
+        [sys.executable, "-m", "operations", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_it_is_installed_as_a_command() -> None:
+    command = os.path.join(os.path.dirname(sys.executable), "faces")
+
+    done = subprocess.run([command, "--help"], capture_output=True, text=True, check=True)
+
+    assert "register" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "message"),
+    [
+        (("people", "--stage", "moon"), {}, "There is no stage moon; there are dev, prod."),
+        (
+            ("people",),
+            {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"},
+            "Nothing answers at http://127.0.0.1:9: start it with make run.",
+        ),
+        (("people",), {"INDEX_RATE": "many"}, "INDEX_RATE"),
+    ],
+)
+def test_a_stage_that_cannot_be_used(
+    arguments: tuple[str, ...], environment: dict[str, str], message: str
+) -> None:
+    done = run(*arguments, **environment)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_stage_that_is_not_set_up(faces: Faces, service: Service) -> None:
+    service.aws.reset()
+
+    for command in (("people",), ("check",), ("show", "ada"), ("forget", "ada", "--yes")):
+        said = faces(*command, "--json")
+        assert (said.code, said.error["code"]) == (2, "not_set_up"), said
+        assert "make run sets up dev" in said.error["detail"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("peple",),
+        ("show",),
+        ("verify", "not-there.jpg"),
+        ("register", "not-there"),
+        ("verify", "x", "--threshold", "high"),
+        ("show", "a b"),
+    ],
+)
+def test_what_is_typed_wrongly(faces: Faces, arguments: tuple[str, ...]) -> None:
+    said = faces(*arguments, "--json")
+
+    assert (said.code, said.out) == (2, "")
+    assert said.error["detail"]
+    plain = faces(*arguments)
+    assert plain.err.startswith("error: ")
+    assert plain.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "expected", "words"),
+    [
+        ("AccessDeniedException", "access_denied", "does not allow you ListFaces"),
+        ("ExpiredTokenException", "credentials", "sign in again"),
+        ("ThrottlingException", "throttled", "--rate"),
+        ("InternalServerError", "aws_error", "ListFaces with InternalServerError"),
+    ],
+)
+def test_refusals_of_aws(code: str, expected: str, words: str) -> None:
+    error = ClientError({"Error": {"Code": code, "Message": "secret"}}, "ListFaces")
+
+    found, detail = explain(error, "prod")
+
+    assert found == expected
+    assert words in detail
+    assert "secret" not in detail
+
+
+def test_missing_credentials() -> None:
+    assert "aws configure" in explain(NoCredentialsError(), "prod")[1]
+
+
+def test_shells_complete_commands_and_stages() -> None:
+    def completed(words: str) -> str:
+        return run(
+            _FACES_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(words.count(" "))
+        ).stdout
+
+    assert "threshold" in completed("faces thr")
+    assert completed("faces people --stage ").split() == ["dev", "prod"]
+
+
+def test_logs_do_not_mix_with_answers(faces: Faces, service: Service) -> None:
+    said = faces("check", "--repair", "--json")
+
+    assert json.loads(said.out)["findings"] == []
+    assert said.err == ""

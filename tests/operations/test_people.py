@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import pytest
+
+from tests.operations.conftest import Faces
+from tests.photographs import landscape, photograph
+from tests.service import Service
+
+
+@pytest.fixture
+def obama(service: Service) -> Service:
+    """The service that knows one person, and a photograph that it cannot use."""
+    service.register(photograph("obama.jpg"), name="Barack Obama", personId="obama", consent="v1")
+    service.upload("faces/obama/sky.jpg", landscape(), Metadata={"name": "Barack%20Obama"})
+    service.settle()
+    return service
+
+
+def test_everybody_is_listed(faces: Faces, obama: Service) -> None:
+    (person,) = faces("people", "--json").json
+
+    assert person["registeredAt"]
+    del person["registeredAt"]
+    assert person == {
+        "personId": "obama",
+        "name": "Barack Obama",
+        "photographs": 2,
+        "indexed": 1,
+    }
+    assert "Barack Obama" in faces("people").out
+
+
+def test_a_person_is_shown(faces: Faces, obama: Service) -> None:
+    shown = faces("show", "obama", "--json").json
+
+    assert shown["name"] == "Barack Obama"
+    by_status = {p["status"]: p for p in shown["photographs"]}
+    assert by_status["indexed"]["consent"] == "v1"
+    assert by_status["indexed"]["faceIds"] == obama.faces()
+    assert by_status["rejected"]["reason"] == "no_face"
+    assert [event["event"] for event in shown["trail"]] == ["registered"]
+    assert "no_face" in faces("show", "obama").out
+
+
+def test_nobody_is_no_person(faces: Faces) -> None:
+    said = faces("show", "nobody", "--json")
+
+    assert (said.code, said.error["code"]) == (2, "person_unknown")
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "code"),
+    [
+        ("obama2.jpg", (), 0),
+        ("biden.jpg", (), 1),
+        ("obama2.jpg", ("--threshold", 100), 1),
+        ("obama2.jpg", ("--person", "obama"), 0),
+        ("biden.jpg", ("--person", "obama"), 1),
+    ],
+)
+def test_a_photograph_is_verified(
+    faces: Faces,
+    obama: Service,
+    tmp_path: Path,
+    *,
+    name: str,
+    more: tuple[object, ...],
+    code: int,
+) -> None:
+    path = tmp_path / "somebody.jpg"
+    path.write_bytes(photograph(name))
+
+    said = faces("verify", path, *more, "--json")
+
+    assert said.code == code
+    assert said.json["verified"] is (code == 0)
+    assert ("obama" if code == 0 else "nobody") in faces("verify", path, *more).out
+
+
+def test_a_picture_of_no_one_is_an_error(faces: Faces, obama: Service, tmp_path: Path) -> None:
+    path = tmp_path / "sky.jpg"
+    path.write_bytes(landscape())
+
+    said = faces("verify", path)
+
+    assert said.code == 2
+    assert said.err == "error: The photograph shows no face.\n"

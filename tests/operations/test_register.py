@@ -1,0 +1,174 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from localaws.faults import Fault
+from operations.registering import person_id_of
+from tests.conftest import ROOT
+from tests.operations.conftest import Faces
+from tests.photographs import as_jpeg, group, opened, photograph, resized
+from tests.service import BUCKET, Service
+
+
+def test_a_folder_is_registered_and_what_failed_is_told(
+    faces: Faces, service: Service, folder: Path
+) -> None:
+    said = faces("register", folder, "--consent", "2026-01", "--json")
+
+    assert said.code == 1
+    assert said.json["photographs"] == 6
+    assert said.json["registered"] == 3
+    assert said.json["waiting"] == 0
+    failed = {Path(f["photograph"]).name: f["code"] for f in said.json["failed"]}
+    assert failed == {
+        "sky.jpg": "no_face",
+        "notes.txt": "unsupported_image",
+        "loose.jpg": "no_person",
+    }
+    assert service.whose(photograph("obama3.jpg")) == "obama"
+    biden = service.verify(photograph("biden.jpg")).json()["person"]
+    assert biden == {"personId": person_id_of("Joe Biden"), "name": "Joe Biden"}
+    records = [item for item in service.items().values() if "status" in item]
+    assert {record["consent"] for record in records} == {"2026-01"}
+    assert all(record["caller"].startswith("arn:aws:") for record in records)
+    service.settle()
+    service.assert_consistent()
+
+
+def test_once_more_changes_nothing(faces: Faces, service: Service, folder: Path) -> None:
+    faces("register", folder, "--consent", "1")
+    service.settle()
+    before = service.items()
+
+    said = faces("register", folder, "--consent", "1", "--json")
+
+    assert (said.json["registered"], said.json["unchanged"]) == (0, 3)
+    assert service.versions() == 3
+    assert service.items() == before
+    assert faces("register", folder).out.splitlines()[-1].startswith("6 photographs: 0 registered")
+
+
+def test_another_consent_is_recorded(faces: Faces, service: Service, folder: Path) -> None:
+    faces("register", folder, "--consent", "1")
+    service.settle()
+
+    said = faces("register", folder, "--consent", "2", "--json")
+
+    service.settle()
+    assert said.json["unchanged"] == 0
+    records = [item for item in service.items().values() if "status" in item]
+    assert {record["consent"] for record in records} == {"2"}
+    assert len(service.faces()) == 3
+    service.assert_consistent()
+
+
+def test_of_several_faces_the_largest_is_taken_if_wanted(
+    faces: Faces, service: Service, tmp_path: Path
+) -> None:
+    (tmp_path / "obama").mkdir()
+    both = group("obama.jpg", "biden.jpg", heights=(900, 700))
+    (tmp_path / "obama" / "both.jpg").write_bytes(both)
+
+    refused = faces("register", tmp_path, "--json")
+    taken = faces("register", tmp_path, "--largest", "--json")
+
+    assert [f["code"] for f in refused.json["failed"]] == ["several_faces"]
+    assert (taken.code, taken.json["registered"]) == (0, 1)
+    assert service.whose(photograph("obama2.jpg")) == "obama"
+
+
+def test_the_same_photograph_in_two_folders_is_registered_once(
+    faces: Faces, service: Service, tmp_path: Path
+) -> None:
+    for name in ("a/one.jpg", "a/copy.jpg", "b/one.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(photograph("obama.jpg"))
+
+    said = faces("register", tmp_path, "--json")
+
+    assert [Path(f["photograph"]).parent.name for f in said.json["failed"]] == ["b"]
+    assert said.json["failed"][0]["code"] == "face_registered_to_another_person"
+    assert (said.json["registered"], said.json["unchanged"]) == (1, 1)
+
+
+def test_a_photograph_too_large_for_a_request_goes_straight_to_s3(
+    faces: Faces, service: Service, tmp_path: Path
+) -> None:
+    (tmp_path / "obama").mkdir()
+    large = as_jpeg(opened(resized(photograph("obama.jpg"), 4000)), quality=100, subsampling=0)
+    assert len(large) > 4 * 1024 * 1024
+    (tmp_path / "obama" / "large.jpg").write_bytes(large)
+
+    said = faces("register", tmp_path, "--json")
+
+    assert (said.code, said.json["registered"]) == (0, 1), said
+    assert service.whose(photograph("obama2.jpg")) == "obama"
+
+
+def test_what_ctrl_c_has_stopped_is_gone_on_with(
+    faces: Faces, service: Service, tmp_path: Path
+) -> None:
+    (tmp_path / "obama").mkdir()
+    sizes = (400, 420, 440, 460, 480, 500)
+    for size in sizes:
+        content = resized(photograph("obama.jpg"), size)
+        (tmp_path / "obama" / f"{size}.jpg").write_bytes(content)
+    slowly = ("register", str(tmp_path), "--rate", "1", "--json")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "operations", *slowly],
+        cwd=ROOT,
+        env=os.environ,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        while not service.objects():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert json.loads(out)["interrupted"]
+    assert len(service.objects()) < len(sizes)
+
+    said = faces("register", tmp_path, "--json")
+
+    assert (said.code, said.json["waiting"]) == (0, 0)
+    assert said.json["registered"] + said.json["unchanged"] == len(sizes)
+    service.settle()
+    assert service.versions() == len(service.faces()) == len(sizes)
+    service.assert_consistent()
+
+
+def test_what_is_throttled_is_tried_again(faces: Faces, service: Service, folder: Path) -> None:
+    # boto3 tries three times by itself; the fourth comes from the command.
+    service.aws.faults.script(
+        *(Fault("DetectFaces", "throttle", call=call) for call in range(1, 13))
+    )
+
+    said = faces("register", folder, "--json")
+
+    assert service.aws.faults.met["throttle"] == 12
+    service.aws.faults.clear()
+    assert said.json["registered"] == 3
+
+
+def test_a_folder_without_photographs_is_an_error(faces: Faces, tmp_path: Path) -> None:
+    said = faces("register", tmp_path, "--json")
+
+    assert said.code == 2
+    assert said.error["code"] == "no_photos"
+
+
+def test_consent_is_a_version_and_no_text(faces: Faces, folder: Path, service: Service) -> None:
+    said = faces("register", folder, "--consent", "I agree", "--json")
+
+    assert said.error["code"] == "malformed_request"
+    assert not service.s3.list_objects_v2(Bucket=BUCKET).get("Contents")
