@@ -9,7 +9,7 @@ from typing import Any
 
 from chalice.app import Chalice, CORSConfig, Request, Response, S3Event
 
-from chalicelib import clients, indexing, registration, telemetry, verification
+from chalicelib import clients, indexing, messages, registration, telemetry, verification
 from chalicelib.convergence import Converger
 from chalicelib.errors import as_problem
 from chalicelib.faces import Faces
@@ -24,6 +24,7 @@ from chalicelib.settings import Settings
 from chalicelib.storage import PREFIX, Photographs, Records
 
 app = Chalice(app_name="facial-recognition")
+app.api.binary_types.append(messages.FORM)
 settings = Settings.from_environment(os.environ)
 photographs = Photographs(clients.s3, settings.faces_bucket)
 records = Records(clients.dynamodb, settings.faces_table)
@@ -31,7 +32,18 @@ faces = Faces(clients.rekognition, settings.faces_collection)
 converger = Converger(photographs, records, faces, settings.attempt_seconds)
 
 ANY = ["*/*"]  # what a body is, is told from the body; Chalice would refuse it in its own words
-CORS = CORSConfig(allow_origin=settings.cors_origin, expose_headers=["Retry-After"])
+CORS = CORSConfig(
+    allow_origin=settings.cors_origin,
+    expose_headers=["Retry-After", "X-Request-Id"],
+    max_age=600,
+)
+
+
+@app.middleware("http")
+def complete(request: Request, view: Callable[[Request], Response]) -> Response:
+    """Give every answer what all have in common, those of Chalice itself included."""
+    cors = CORS.get_access_control_headers()
+    return messages.complete(view(request), telemetry.request_id(request), cors)
 
 
 def answers(view: Callable[[Request], Response]) -> Callable[[], Response]:
