@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from chalice.app import MultiDict, Request, Response
@@ -32,43 +32,68 @@ MAX_KEY_BYTES = 1024
 """S3's limit."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
-PersonId = Annotated[str, Meta(pattern=r"^(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,64}\Z")]
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
-ImageKey = Annotated[str, Meta(min_length=1, max_length=MAX_KEY_BYTES)]
+PersonId = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,64}\Z",
+        description="Names a person: letters, digits, `_`, `.` and `-`, but no dots alone.",
+    ),
+]
+Name = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=200,
+        description="What the person is called, in any script; visible characters and spaces.",
+    ),
+]
+ImageKey = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=MAX_KEY_BYTES,
+        description="Where the photograph is in the bucket: `faces/<personId>/<file>`.",
+    ),
+]
 Percentage = Annotated[float, Meta(ge=0, le=100)]
+ContentType = Annotated[
+    Literal["image/jpeg", "image/png"],
+    Meta(description="Of the photograph to be uploaded, where none is sent along."),
+]
+NextToken = Annotated[
+    str,
+    Meta(min_length=1, max_length=4096, description="From an earlier answer, to go on after it."),
+]
 
 # --- asked ----------------------------------------------------------------------------------
 
 
 class RegisterRequest(Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """``POST /register``: this photograph shows this person."""
+    """This photograph shows this person; without a photograph: let me upload one."""
 
     name: Name
     person_id: PersonId | None = None
     image: Photograph | None = None
-    content_type: str | None = None
-    """Of the photograph to be uploaded, where none is sent along."""
+    content_type: ContentType | None = None
 
     def __post_init__(self) -> None:
         """Tidy the name and refuse what a name cannot be."""
         self.name = self.name.strip()
         if not self.name or not self.name.isprintable():
             raise ValueError("Expected visible characters - at `$.name`")
-        if self.content_type is not None and self.content_type not in images.EXTENSIONS:
-            allowed = " or ".join(images.EXTENSIONS)
-            raise ValueError(f"Expected {allowed} - at `$.contentType`")
         if self.content_type is not None and self.image is not None:
             raise ValueError("Expected only without an image - at `$.contentType`")
 
 
 class CreateIndexRequest(Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """``POST /create-index``: bring the index in line with the photographs."""
+    """Bring the index in line with the photographs: all, those of a person, or one."""
 
     image_key: ImageKey | None = None
     person_id: PersonId | None = None
-    next_token: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
-    repair: bool = False
-    """Whether to look at every face and every record too."""
+    next_token: NextToken | None = None
+    repair: Annotated[
+        bool, Meta(description="Whether to look at every face and every record too.")
+    ] = False
 
     def __post_init__(self) -> None:
         """Refuse two selections at once, and what no key in S3 can be."""
@@ -82,12 +107,16 @@ class CreateIndexRequest(Struct, kw_only=True, rename="camel", forbid_unknown_fi
 
 
 class VerifyRequest(Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """``POST /verify``: whose face is this, or is it this person's."""
+    """Whose face is this, or, with ``personId``, is it this person's."""
 
     image: Photograph | None = None
     person_id: PersonId | None = None
-    threshold: Percentage | None = None
-    max_matches: Annotated[int, Meta(ge=1, le=100)] = 10
+    threshold: (
+        Annotated[Percentage, Meta(description="Similarity from which the answer is yes.")] | None
+    ) = None
+    max_matches: Annotated[
+        int, Meta(ge=1, le=100, description="Persons to be named at most, the best first.")
+    ] = 10
 
 
 # --- answered -------------------------------------------------------------------------------
@@ -135,12 +164,12 @@ class Upload(Struct, frozen=True, rename="camel"):
 
 
 class Registered(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """The answer of ``POST /register``: with ``face`` or with ``upload``."""
+    """What is registered: with ``face``, or with ``upload`` where a photograph is still to come."""
 
     person_id: str
     name: str
     image_key: str
-    status: str
+    status: Literal["registered"]
     face: Face | None = None
     upload: Upload | None = None
 
@@ -162,16 +191,16 @@ class FailedPhotograph(Struct, frozen=True, rename="camel"):
 
 
 class Repaired(Struct, rename="camel"):
-    """What a repair removed because nothing accounted for it."""
+    """What a repair removed because nothing accounted for it: faces without a record, and records
+    of faces that no photograph's record lists.
+    """
 
     faces: int = 0
-    """From the collection: those without a record."""
     records: int = 0
-    """Of faces, from the table: those that no photograph's record lists."""
 
 
 class IndexReport(Struct, kw_only=True, rename="camel"):
-    """The answer of ``POST /create-index``."""
+    """What was done to bring the index in line."""
 
     collection_id: str
     indexed: list[IndexedPhotograph] = []
@@ -207,7 +236,7 @@ class SearchedFace(Struct, frozen=True, rename="camel"):
 
 
 class Verification(Struct, frozen=True, rename="camel"):
-    """The answer of ``POST /verify``."""
+    """Whether somebody was recognised, and who."""
 
     verified: bool
     person: Person | None
@@ -402,7 +431,7 @@ def _decode(kind: type, value: Any) -> Any:
 def _malformed(message: str) -> MalformedRequest:
     """Put into words what msgspec says."""
     place = _PLACE.match(message)
-    what = place["what"] if place else message
+    what = (place["what"] if place else message)[: 2 * _LONGEST_ECHO]
     named = _NAMED.search(message)
     field = (place["field"] if place else "") or (named["field"] if named else "")
     return malformed(field, what) if field else MalformedRequest(what)
