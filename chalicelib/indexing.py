@@ -7,6 +7,7 @@ allows, and what does not fit into the time is left to a next call.
 """
 
 import base64
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -47,6 +48,9 @@ _CANNOT_GO_ON = frozenset(
     }
 )
 
+_IN_NO_LISTING = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+"""What XML cannot carry, and so no answer of S3."""
+
 Phase = Literal["photographs", "records", "faces"]
 
 
@@ -68,9 +72,12 @@ class Position(Struct, frozen=True):
             MalformedRequest: it is none of ours.
         """
         try:
-            return msgspec.json.decode(base64.urlsafe_b64decode(token), type=cls)
+            position = msgspec.json.decode(base64.urlsafe_b64decode(token), type=cls)
         except (ValueError, msgspec.DecodeError):
             raise _no_token_of_ours() from None
+        if position.after is not None and _IN_NO_LISTING.search(position.after):
+            raise _no_token_of_ours()
+        return position
 
 
 class Step(Struct, frozen=True):

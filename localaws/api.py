@@ -10,6 +10,7 @@ import socket
 import threading
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import IO, TYPE_CHECKING
 
@@ -170,23 +171,30 @@ def _read_body(environ: "WSGIEnvironment", patience: float) -> bytes:
         raise MalformedRequest("The Content-Length is not a number.")
     if chunked is None and not int(length or 0):
         return b""
-    # When the time is over nothing more can come, so that reading ends, wherever it is.
-    late = threading.Timer(patience, environ["werkzeug.socket"].shutdown, [socket.SHUT_RD])
-    late.start()
+    is_late = threading.Event()
+
+    def give_up() -> None:
+        """Let nothing more come, so that reading ends, wherever it is."""
+        is_late.set()
+        with suppress(OSError):  # the client may be gone
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RD)
+
+    timer = threading.Timer(patience, give_up)
+    timer.start()
     try:
         body, size = _collect(environ["wsgi.input"], None if length is None else int(length))
         is_whole = length is None or size == int(length)
     except OSError:  # of a broken chunk, too
         body, size, is_whole = b"", 0, False
-    is_late = late.finished.is_set()
-    late.cancel()
+    finally:
+        timer.cancel()
+    if is_late.is_set():
+        raise RequestTimeout(f"The body has not arrived within {patience:g} seconds.")
     if size > MAX_BODY_BYTES:
         raise ImageTooLarge(
             f"The request has more than {MAX_BODY_BYTES // 1024**2} MiB."
             f" {images.WHERE_TO_WITH_LARGE_ONES}"
         )
-    if is_late:
-        raise RequestTimeout(f"The body has not arrived within {patience:g} seconds.")
     if not is_whole:
         raise MalformedRequest("The body was cut off on its way.")
     return body
@@ -216,6 +224,7 @@ class _RequestHandler(QuietRequestHandler):
         problem = MalformedRequest("The request line or a header is malformed or too long.")
         answer = complete(problem.to_response(request_id := str(uuid.uuid4())), request_id, {})
         self.close_connection = True
+        self.request_version = self.protocol_version  # what came may say no version at all
         self.send_response(answer.status_code)
         for name, value in answer.headers.items():
             self.send_header(name, str(value))
