@@ -36,6 +36,8 @@ _DATA_URL = re.compile(r"\s{0,9}data:[^,]{0,200};base64,", re.IGNORECASE)
 _WHITE_SPACE = b" \t\r\n\f\v"
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _JPEG_SIGNATURE = b"\xff\xd8\xff"
+_JPEG_FILL = re.compile(rb"\xff+")
+"""What a marker begins with."""
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
 """A marker inside entropy-coded data: there 0xFF is followed by zero or a restart marker only."""
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -163,10 +165,10 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
     """Yield marker and offset of each segment's length field, up to the end of the image."""
     position = 2
     for _ in range(_MOST_SEGMENTS):
-        if data[position] != 0xFF:
+        fill = _JPEG_FILL.match(data, position)
+        if fill is None:
             raise UnsupportedImage("The image is a damaged JPEG.")
-        while data[position] == 0xFF:
-            position += 1
+        position = fill.end()
         marker = data[position]
         position += 1
         if marker == _JPEG_END:

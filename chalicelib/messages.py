@@ -368,8 +368,8 @@ def _from_form(body: bytes, content_type: str, kind: type[T]) -> T:
                     parts.append((event.name or "", []))
                 elif event is not None:
                     parts[-1][1].append(bytes(event))
-    except multipart.MultipartError as error:
-        raise MalformedRequest(f"The body is not a valid form: {error}.") from None
+    except multipart.MultipartError:
+        raise MalformedRequest("The body is not a valid form of a few fields.") from None
     fields = _unrepeated((name, b"".join(content)) for name, content in parts)
     image = fields.pop("image", None)
     if image == b"":
