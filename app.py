@@ -37,13 +37,13 @@ CORS = CORSConfig(
     expose_headers=["Retry-After", "X-Request-Id"],
     max_age=600,
 )
+CORS_HEADERS = CORS.get_access_control_headers()
 
 
 @app.middleware("http")
 def complete(request: Request, view: Callable[[Request], Response]) -> Response:
     """Give every answer what all have in common, those of Chalice itself included."""
-    cors = CORS.get_access_control_headers()
-    return messages.complete(view(request), telemetry.request_id(request), cors)
+    return messages.complete(view(request), telemetry.request_id(request), CORS_HEADERS)
 
 
 def answers(view: Callable[[Request], Response]) -> Callable[[], Response]:

@@ -32,7 +32,7 @@ WHERE_TO_WITH_LARGE_ONES = (
     f" image to get an address to which up to {MAX_STORED_BYTES // 1024**2} MiB can be uploaded."
 )
 
-_DATA_URL = re.compile(r"\s{0,9}data:[^,]{0,200};base64,", re.IGNORECASE)
+_DATA_URL = re.compile(rb"\s{0,9}data:[^,]{0,200};base64,", re.IGNORECASE)
 _WHITE_SPACE = b" \t\r\n\f\v"
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _JPEG_SIGNATURE = b"\xff\xd8\xff"
@@ -83,20 +83,20 @@ class Photograph:
         return hashlib.sha256(self.data).hexdigest()
 
 
-def from_base64(text: str) -> Photograph:
-    """Read a photograph from base64 or a ``data:`` URL.
+def from_base64(text: bytes) -> Photograph:
+    """Read a photograph from base64 or a ``data:`` URL, in ASCII.
 
     Raises:
         UnsupportedImage, ImageTooLarge, ImageTooSmall: as :func:`from_bytes`.
     """
     prefix = _DATA_URL.match(text)
+    encoded = text[prefix.end() :] if prefix else text
     try:
-        encoded = text[prefix.end() if prefix else 0 :].encode("ascii")
-        encoded = encoded.translate(None, _WHITE_SPACE)
-        if len(encoded) // 4 * 3 > MAX_INLINE_BYTES + 2:
-            raise _too_large(len(encoded) // 4 * 3)
-        data = binascii.a2b_base64(encoded, strict_mode=True)
-    except ValueError:  # binascii.Error, UnicodeEncodeError
+        try:
+            data = binascii.a2b_base64(encoded, strict_mode=True)
+        except binascii.Error:  # it may be wrapped
+            data = binascii.a2b_base64(encoded.translate(None, _WHITE_SPACE), strict_mode=True)
+    except binascii.Error:
         raise UnsupportedImage("The image is not valid base64.") from None
     return from_bytes(data)
 

@@ -336,21 +336,35 @@ def malformed(field: str, detail: str) -> MalformedRequest:
 
 def _from_json(body: bytes, kind: type[T]) -> T:
     # At first only where each member begins and ends, so that nothing is built of what is not
-    # wanted.
+    # wanted, and the photograph's text is not copied more often than it has to be.
     members = {
-        name: memoryview(value)
+        name: bytes(value)
         for name, value in msgspec.json.decode(body, type=dict[str, msgspec.Raw]).items()
     }
     for name, value in members.items():
-        if value[0] in b"[{":
+        if value[:1] in (b"[", b"{"):
             raise malformed(name, "Expected neither an array nor an object")
-    asked = msgspec.json.decode(body, type=kind, dec_hook=_decode)
-    # msgspec lets the last of several members with one name count. Those that are left out of
-    # `members` show by the quotes around their names, which nothing else accounts for.
-    quotes = sum(2 + value.tobytes().count(b'"') for value in members.values())
-    if body.count(b'"') != quotes:
+    # A dictionary keeps the last of several members with one name. Those before it show by the
+    # quotes around their names, which nothing else accounts for.
+    if body.count(b'"') != sum(2 + value.count(b'"') for value in members.values()):
         _unrepeated(json.loads(body, object_pairs_hook=list))
-    return asked
+    takes_image = "image" in kind.__struct_fields__
+    fields = {
+        name: _photograph(value) if takes_image and name == "image" else msgspec.json.decode(value)
+        for name, value in members.items()
+    }
+    return msgspec.convert(fields, kind, dec_hook=_as_it_is)
+
+
+def _photograph(value: bytes) -> Photograph | None:
+    """Read a photograph from a JSON value."""
+    if value == b"null":
+        return None
+    if value[:1] != b'"':
+        raise malformed("image", "Expected base64 text")
+    # Only where something is escaped the text is another than the bytes between the quotes.
+    text = msgspec.json.decode(value, type=str).encode() if b"\\" in value else value[1:-1]
+    return images.from_base64(text)
 
 
 def _from_form(body: bytes, content_type: str, kind: type[T]) -> T:
@@ -387,13 +401,12 @@ def _from_text(fields: Mapping[str, str], photograph: Photograph | None, kind: t
     """Read the fields of a form or a query, in which numbers are written as text."""
     if "image" in fields:
         raise malformed("image", "Expected in the body, not the query")
+    # msgspec takes the text "null" for a number that is left out.
+    for name in ("threshold", "maxMatches"):
+        if fields.get(name) == "null":
+            raise malformed(name, "Expected a number")
     given = fields if photograph is None else {**fields, "image": photograph}
-    asked = msgspec.convert(given, kind, strict=False, dec_hook=_decode)
-    for field in msgspec.structs.fields(kind):
-        # msgspec takes the text "null" for a number that is left out.
-        if field.encode_name in fields and getattr(asked, field.name) is None:
-            raise malformed(field.encode_name, "Expected a value")
-    return asked
+    return msgspec.convert(given, kind, strict=False, dec_hook=_as_it_is)
 
 
 def _query(parameters: MultiDict | None) -> Iterable[tuple[str, str]]:
@@ -417,15 +430,11 @@ def _unrepeated(fields: Iterable[tuple[str, V]]) -> dict[str, V]:
     return found
 
 
-def _decode(kind: type, value: Any) -> Any:
-    """Decode what msgspec does not know: a photograph, from its base64."""
-    if kind is not Photograph:
-        raise NotImplementedError(kind)
-    if isinstance(value, Photograph):
+def _as_it_is(kind: type, value: Any) -> Any:
+    """Leave a photograph, which msgspec does not know, as it was read."""
+    if isinstance(value, kind):
         return value
-    if isinstance(value, str):
-        return images.from_base64(value)
-    raise ValueError("Expected base64 text")
+    raise NotImplementedError(kind)
 
 
 def _malformed(message: str) -> MalformedRequest:
