@@ -372,6 +372,7 @@ def _operation(operation: Operation, schemas: Json) -> Json:
         described["parameters"] = [
             {"name": name, "in": "query", "description": "Beside a raw photograph.", "schema": text}
             for name, text in _as_text(schema["properties"]).items()
+            if name != "contentType"  # which says of what kind a photograph will be
         ]
         described["requestBody"]["content"] |= {kind: {} for kind in images.EXTENSIONS}
         described["requestBody"]["content"][FORM] = _form_body(schema)

@@ -244,6 +244,16 @@ class TestUploads:
         assert sent.status_code == 403
         assert service.objects() == []
 
+    def test_exactly_one_file_may_be_sent(self, service: Service) -> None:
+        upload = self.allow(service)["upload"]
+        for files in ([], [("file", photograph(OBAMA)), ("file", photograph(BIDEN))]):
+            form = {name: (None, value) for name, value in upload["fields"].items()}
+            parts = [*form.items(), *files]
+            sent = requests.post(upload["url"], files=parts, timeout=60)
+
+            assert sent.status_code == 400
+        assert service.objects() == []
+
     def test_15_megabytes_may_be_sent(self, service: Service) -> None:
         body = self.allow(service)
         largest = photograph(OBAMA).ljust(15 * 1024 * 1024, b"\0")
