@@ -1,6 +1,6 @@
 """What can go wrong, and how it reads over HTTP: RFC 9457 problem details."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from http import HTTPStatus
 
 import msgspec
@@ -58,24 +58,17 @@ class Problem(Exception):
         *,
         errors: Iterable[FieldError] = (),
         person_id: str | None = None,
-        headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Take the sentence for the caller, and what else the answer has to hold."""
+        """Take the sentence for the caller, the bad fields, and whose the face is already."""
         super().__init__(detail)
         self.detail = detail
         self.errors = tuple(errors)
         self.person_id = person_id
-        self.headers = dict(headers or {})
-
-    @classmethod
-    def type_uri(cls) -> str:
-        """Return the URI that names this kind of problem."""
-        return f"urn:facial-recognition:problem:{cls.code}"
 
     def to_details(self, request_id: str) -> ProblemDetails:
         """Describe the problem of a request."""
         return ProblemDetails(
-            type=self.type_uri(),
+            type=f"urn:facial-recognition:problem:{self.code}",
             title=self.title,
             status=int(self.status),
             detail=self.detail,
@@ -87,7 +80,7 @@ class Problem(Exception):
 
     def to_response(self, request_id: str) -> Response:
         """Render as ``application/problem+json``."""
-        headers: dict[str, str | list[str]] = {"Content-Type": PROBLEM_JSON, **self.headers}
+        headers: dict[str, str | list[str]] = {"Content-Type": PROBLEM_JSON}
         if self.retry_after is not None:
             headers["Retry-After"] = str(self.retry_after)
         body = msgspec.json.encode(self.to_details(request_id)).decode()

@@ -3,7 +3,6 @@
 The types are the contract. JSON is camelCase; a member that is not declared here is refused.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
@@ -345,16 +344,21 @@ def _from_json(body: bytes, kind: type[T]) -> T:
     for name, value in members.items():
         if value[:1] in (b"[", b"{"):
             raise malformed(name, "Expected neither an array nor an object")
+    fields: dict[str, Any] = {}
+    for name, value in members.items():
+        if name == "image" and "image" in kind.__struct_fields__:
+            fields[name] = _photograph(value)
+            continue
+        try:
+            fields[name] = msgspec.json.decode(value)
+        except msgspec.ValidationError as error:  # a number that is too large for any field
+            raise malformed(name, str(error)) from None
+    asked = msgspec.convert(fields, kind, dec_hook=_as_it_is)
     # A dictionary keeps the last of several members with one name. Those before it show by the
     # quotes around their names, which nothing else accounts for.
     if body.count(b'"') != sum(2 + value.count(b'"') for value in members.values()):
-        _unrepeated(json.loads(body, object_pairs_hook=list))
-    takes_image = "image" in kind.__struct_fields__
-    fields = {
-        name: _photograph(value) if takes_image and name == "image" else msgspec.json.decode(value)
-        for name, value in members.items()
-    }
-    return msgspec.convert(fields, kind, dec_hook=_as_it_is)
+        raise MalformedRequest("A field comes twice.")
+    return asked
 
 
 def _photograph(value: bytes) -> Photograph | None:

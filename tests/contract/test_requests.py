@@ -35,9 +35,11 @@ def send(service: Service, body: bytes | str, path: str = "verify", **headers: s
 @pytest.mark.parametrize(
     ("path", "body", "words"),
     [
-        ("verify", '{"threshold": 1, "threshold": 2}', "threshold: Expected once"),
-        ("register", '{"name": "a", "\\u006eame": "b"}', "name: Expected once"),
-        ("register", '{"name": "\\"", "name": "\\""}', "name: Expected once"),
+        ("verify", '{"threshold": 1, "threshold": 2}', "comes twice"),
+        ("register", '{"name": "a", "\\u006eame": "b"}', "comes twice"),
+        ("register", '{"name": "\\"", "name": "\\""}', "comes twice"),
+        ("verify", '{"image": [' + "[]," * 1_000_000 + '[]], "image": null}', "comes twice"),
+        ("verify", '{"\\"": 1}', "unknown field"),
         ("verify", '{"threshold": NaN}', "not valid JSON"),
         ("verify", '{"threshold": Infinity}', "not valid JSON"),
         ("verify", '{"threshold": 1e400}', "threshold"),
