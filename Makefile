@@ -25,7 +25,7 @@ test: $(INSTALLED) ## run every test
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 fuzz: $(INSTALLED) ## try a million inputs and, for MINUTES, requests: is each answered as specified?
-	@FUZZ_EXAMPLES=12000 FUZZ_SECONDS=$$(( $(MINUTES) * 60 )) $(BIN)/python -m pytest -s tests/contract/test_fuzz.py tests/contract/test_specification.py
+	@FUZZ_EXAMPLES=6000 FUZZ_SECONDS=$$(( $(MINUTES) * 60 )) $(BIN)/python -m pytest -s tests/contract/test_fuzz.py tests/contract/test_specification.py
 
 soak: $(INSTALLED) ## try thousands of histories with faults: does all end in agreement?
 	@CONVERGENCE_RUNS=$(RUNS) $(BIN)/python -m pytest tests/integration/test_convergence.py

@@ -18,7 +18,7 @@ from tests.contract.corpus import odd_images
 from tests.unit.test_messages import request
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))
-INPUTS_OF_AN_EXAMPLE = 10
+INPUTS_OF_AN_EXAMPLE = 30
 """At least, on average."""
 KINDS = [RegisterRequest, CreateIndexRequest, VerifyRequest]
 TYPES = ["application/json", "multipart/form-data; boundary=x", "image/jpeg"]
@@ -42,19 +42,18 @@ scalars = (
 )
 values = scalars | st.lists(scalars, max_size=2) | st.dictionaries(texts, scalars, max_size=2)
 objects = st.lists(st.tuples(st.sampled_from(NAMES) | texts, values), max_size=5)
-damages = st.lists(st.tuples(st.integers(0, 4000), st.binary(max_size=5)), max_size=4)
+damages = st.lists(st.tuples(st.integers(0, 4000), st.binary(max_size=5)), max_size=6)
 Damages = list[tuple[int, bytes]]
 
 
 def damaged(data: bytes, changes: Damages) -> list[bytes]:
-    """Return some bytes as they are, with parts overwritten, and cut off."""
+    """Return some bytes as they are, with more and more parts overwritten, and cut off."""
     found = [data]
     for place, written in changes:
         at = place % (len(data) + 1)
         data = data[:at] + written + data[at + len(written) :]
-    for place, _ in changes[:1]:
-        found.append(data[: place % (len(data) + 1)])
-    return [*found, data]
+        found += [data, data[:at], data[at:]]
+    return found
 
 
 def ask(bodies: Sequence[bytes], types: Sequence[str] = TYPES, **query: str) -> None:
