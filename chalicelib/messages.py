@@ -333,7 +333,7 @@ def complete(response: Response, request_id: str, cors: Mapping[str, str]) -> Re
 
 def malformed(field: str, detail: str) -> MalformedRequest:
     """Name a field, and say what is wrong with it."""
-    field = field[:_LONGEST_ECHO]
+    field = field[:_LONGEST_ECHO].encode(errors="replace").decode()  # lone surrogates
     return MalformedRequest(f"{field}: {detail}", errors=[FieldError(field, detail)])
 
 

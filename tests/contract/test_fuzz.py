@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from chalicelib import images
@@ -94,6 +94,7 @@ def test_any_body_of_any_type(body: bytes, content_type: str) -> None:
 
 
 @fuzz
+@example(b"{}", {"\ud800": ""})
 @given(pictures, st.dictionaries(st.sampled_from(NAMES) | texts, texts, max_size=4))
 def test_query(body: bytes, query: dict[str, str]) -> None:
     ask([body, b"{}"], **query)
