@@ -248,6 +248,7 @@ _OF_CHALICE = {
     HTTPStatus.NOT_FOUND: NotFound("There is no such route."),
     HTTPStatus.METHOD_NOT_ALLOWED: MethodNotAllowed("Send a POST request."),
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: UnsupportedMediaType("The type of the body is not read."),
+    HTTPStatus.TOO_MANY_REQUESTS: Throttled("The service is busy. Try again in a moment."),
 }
 
 
