@@ -6,6 +6,7 @@ Lambda: it reads the request, within limits, and refuses what never gets to the 
 """
 
 import os
+import re
 import socket
 import threading
 import uuid
@@ -49,6 +50,7 @@ PATIENCE = 29.0
 AT_ONCE = 16
 """Requests that the application handles at once; on AWS each has a function instance."""
 _PIECE = 64 * 1024
+_LENGTH = re.compile(r"[0-9]{1,15}")
 
 
 class LocalApi:
@@ -167,8 +169,8 @@ def _read_body(environ: "WSGIEnvironment", patience: float) -> bytes:
     length = environ.get("CONTENT_LENGTH") or None
     if chunked is not None and (length is not None or chunked.strip().lower() != "chunked"):
         raise MalformedRequest("The request does not say clearly where its body ends.")
-    if length is not None and not (length.isascii() and length.isdigit()):
-        raise MalformedRequest("The Content-Length is not a number.")
+    if length is not None and not _LENGTH.fullmatch(length):
+        raise MalformedRequest("The Content-Length is not a number of bytes.")
     if chunked is None and not int(length or 0):
         return b""
     is_late = threading.Event()
@@ -184,7 +186,7 @@ def _read_body(environ: "WSGIEnvironment", patience: float) -> bytes:
     try:
         body, size = _collect(environ["wsgi.input"], None if length is None else int(length))
         is_whole = length is None or size == int(length)
-    except OSError:  # of a broken chunk, too
+    except (OSError, ValueError):  # as a broken chunk raises, too
         body, size, is_whole = b"", 0, False
     finally:
         timer.cancel()

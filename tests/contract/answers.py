@@ -40,6 +40,7 @@ def exchange(url: str, sent: bytes, timeout: float = 30.0) -> tuple[int, Any, by
     address = urlsplit(url)
     with socket.create_connection((address.hostname or "", address.port or 0), timeout) as stream:
         stream.sendall(sent)
+        stream.shutdown(socket.SHUT_WR)  # nothing more comes
         return receive(stream)
 
 

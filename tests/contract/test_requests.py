@@ -284,6 +284,15 @@ def test_query_parameters_are_fields(running: Service, query: str, words: str) -
             b"POST /verify HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
             (400, "malformed_request"),
         ),
+        (b"POST /verify HTTP/1.1\r\nContent-Length: 9\r\n\r\n{}", (400, "malformed_request")),
+        (
+            b"POST /verify HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
+            (400, "malformed_request"),
+        ),
+        (
+            b"POST /verify HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{}",
+            (400, "malformed_request"),
+        ),
         (b"POST /verify HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", (400, "malformed_request")),
         (
             b"POST /verify HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",

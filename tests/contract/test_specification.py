@@ -93,8 +93,12 @@ def test_no_answer_is_outside_the_specification(service: Service, tmp_path: Path
     done = subprocess.run(
         [sys.executable, "-m", "schemathesis.cli", "run", specification, "--continue-on-failure"]
         + [f"--{name}={value}" for name, value in options.items()],
-        cwd=ROOT,
-        env={**os.environ, "SCHEMATHESIS_HOOKS": "tests.contract.hooks"},
+        cwd=tmp_path,  # in which it would keep what it finds
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "SCHEMATHESIS_HOOKS": "tests.contract.hooks",
+        },
         capture_output=True,
         text=True,
         check=False,
