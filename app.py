@@ -114,4 +114,4 @@ def converge(event: S3Event) -> None:
     context: Any = event.context
     # Lambda brings an event again under the same request id.
     outcome = converger.converge(event.key, context.aws_request_id)
-    telemetry.photograph(outcome.change, outcome.code)
+    telemetry.photograph(context.aws_request_id, outcome.change, outcome.code)
