@@ -113,5 +113,10 @@ def converge(event: S3Event) -> None:
         return
     context: Any = event.context
     # Lambda brings an event again under the same request id.
-    outcome = converger.converge(event.key, context.aws_request_id)
+    try:
+        outcome = converger.converge(event.key, context.aws_request_id)
+    except Exception as error:
+        telemetry.failure(error, context.aws_request_id)
+        # Lambda logs an exception's words, and AWS's often name the key, and so the person.
+        raise RuntimeError(f"{type(error).__name__}: see the log") from None
     telemetry.photograph(context.aws_request_id, outcome.change, outcome.code)
