@@ -6,13 +6,14 @@ API_PORT ?= 8000
 AWS_PORT ?= 4566
 STAGE    ?= dev
 RUNS     ?= 3000
+MINUTES  ?= 10
 DATA     ?= data
 
 BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test deploy undeploy soak redrive check format clean
+.PHONY: help run test deploy undeploy fuzz soak redrive openapi check format clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -35,11 +36,17 @@ deploy: $(INSTALLED) ## deploy to AWS: make deploy STAGE=prod
 undeploy: $(INSTALLED) ## take it off AWS and leave the data: make undeploy STAGE=prod
 	@$(BIN)/python -m infra.undeploy --stage $(STAGE) $(if $(DELETE_DATA),--delete-data) $(if $(CONFIRM),--confirm '$(CONFIRM)')
 
+fuzz: $(INSTALLED) ## try a million inputs and, for MINUTES, requests: is each answered as specified?
+	@FUZZ_EXAMPLES=6000 FUZZ_SECONDS=$$(( $(MINUTES) * 60 )) $(BIN)/python -m pytest -s tests/contract/test_fuzz.py tests/contract/test_specification.py
+
 soak: $(INSTALLED) ## try thousands of histories with faults: does all end in agreement?
 	@CONVERGENCE_RUNS=$(RUNS) $(BIN)/python -m pytest tests/integration/test_convergence.py
 
 redrive: $(INSTALLED) ## put the events that failed through again
 	@$(BIN)/python -m infra.redrive --stage $(STAGE)
+
+openapi: $(INSTALLED) ## write docs/openapi.json and docs/api.html anew
+	@$(BIN)/python -m infra.openapi
 
 check: $(INSTALLED) ## lint and check types
 	@$(BIN)/ruff check .

@@ -9,7 +9,7 @@ from typing import Any
 
 from chalice.app import Chalice, CORSConfig, Request, Response, S3Event
 
-from chalicelib import audit, clients, indexing, registration, telemetry, verification
+from chalicelib import audit, clients, indexing, messages, registration, telemetry, verification
 from chalicelib.access import access
 from chalicelib.convergence import Converger
 from chalicelib.errors import as_problem
@@ -25,6 +25,7 @@ from chalicelib.settings import Settings
 from chalicelib.storage import PREFIX, Photographs, Records
 
 app = Chalice(app_name="facial-recognition")
+app.api.binary_types.append(messages.FORM)
 settings = Settings.from_environment(os.environ)
 photographs = Photographs(clients.s3, settings.faces_bucket)
 records = Records(clients.dynamodb, settings.faces_table)
@@ -34,7 +35,18 @@ converger = Converger(photographs, records, faces, trail, settings)
 
 ANY = ["*/*"]  # what a body is, is told from the body; Chalice would refuse it in its own words
 ACCESS = access(settings)
-CORS = CORSConfig(allow_origin=settings.cors_origin, expose_headers=["Retry-After"])
+CORS = CORSConfig(
+    allow_origin=settings.cors_origin,
+    expose_headers=["Retry-After", "X-Request-Id"],
+    max_age=600,
+)
+CORS_HEADERS = CORS.get_access_control_headers()
+
+
+@app.middleware("http")
+def complete(request: Request, view: Callable[[Request], Response]) -> Response:
+    """Give every answer what all have in common, those of Chalice itself included."""
+    return messages.complete(view(request), telemetry.request_id(request), CORS_HEADERS)
 
 
 def answers(view: Callable[[Request], Response]) -> Callable[[], Response]:
@@ -109,5 +121,10 @@ def converge(event: S3Event) -> None:
         return
     context: Any = event.context
     # Lambda brings an event again under the same request id.
-    outcome = converger.converge(event.key, context.aws_request_id)
-    telemetry.photograph(outcome.change, outcome.code)
+    try:
+        outcome = converger.converge(event.key, context.aws_request_id)
+    except Exception as error:
+        telemetry.failure(error, context.aws_request_id)
+        # Lambda logs an exception's words, and AWS's often name the key, and so the person.
+        raise RuntimeError(f"{type(error).__name__}: see the log") from None
+    telemetry.photograph(context.aws_request_id, outcome.change, outcome.code)

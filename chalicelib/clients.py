@@ -1,5 +1,6 @@
 """boto3's clients: made when first used, once, from one session."""
 
+import logging
 import threading
 from functools import cache
 from typing import TYPE_CHECKING
@@ -18,6 +19,11 @@ CONFIG = Config(
     read_timeout=5,
     retries={"mode": "standard", "total_max_attempts": 3},
 )
+# At DEBUG they write requests whole, with the name and the photograph in them; and Lambda's
+# setting for the level of logs is that of the root logger, from which these would take it.
+for _logger in ("boto3", "botocore", "s3transfer", "urllib3"):
+    logging.getLogger(_logger).setLevel(logging.WARNING)
+
 _making = threading.RLock()  # a boto3 session may not make two clients at once
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
@@ -30,6 +29,21 @@ class FieldError(msgspec.Struct, frozen=True):
     detail: str
 
 
+class ProblemDetails(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """An error as it is answered: RFC 9457, with a code for programs and an id for the logs."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: tuple[FieldError, ...] = ()
+    """The fields that are to blame."""
+    person_id: str | None = None
+    """Whose the face is, where it is registered to another person."""
+
+
 class Problem(Exception):
     """An error that a caller is told about, with a stable code and words for a person."""
 
@@ -38,30 +52,39 @@ class Problem(Exception):
     title: str = "Something went wrong on our side"
     retry_after: int | None = None
 
-    def __init__(self, detail: str, *, errors: Iterable[FieldError] = (), **extra: Any) -> None:
-        """Take the sentence for the caller, the bad fields, and further members of the answer."""
+    def __init__(
+        self,
+        detail: str,
+        *,
+        errors: Iterable[FieldError] = (),
+        person_id: str | None = None,
+    ) -> None:
+        """Take the sentence for the caller, the bad fields, and whose the face is already."""
         super().__init__(detail)
         self.detail = detail
         self.errors = tuple(errors)
-        self.extra = extra
+        self.person_id = person_id
+
+    def to_details(self, request_id: str) -> ProblemDetails:
+        """Describe the problem of a request."""
+        return ProblemDetails(
+            type=f"urn:facial-recognition:problem:{self.code}",
+            title=self.title,
+            status=int(self.status),
+            detail=self.detail,
+            code=self.code,
+            request_id=request_id,
+            errors=self.errors,
+            person_id=self.person_id,
+        )
 
     def to_response(self, request_id: str) -> Response:
         """Render as ``application/problem+json``."""
-        body: dict[str, Any] = {
-            "type": f"urn:facial-recognition:problem:{self.code}",
-            "title": self.title,
-            "status": int(self.status),
-            "detail": self.detail,
-            "code": self.code,
-            "requestId": request_id,
-            **self.extra,
-        }
-        if self.errors:
-            body["errors"] = self.errors
         headers: dict[str, str | list[str]] = {"Content-Type": PROBLEM_JSON}
         if self.retry_after is not None:
             headers["Retry-After"] = str(self.retry_after)
-        return Response(msgspec.json.encode(body).decode(), headers, int(self.status))
+        body = msgspec.json.encode(self.to_details(request_id)).decode()
+        return Response(body, headers, int(self.status))
 
 
 class MalformedRequest(Problem):
@@ -78,6 +101,14 @@ class ImageMissing(Problem):
     status = HTTPStatus.BAD_REQUEST
     code = "image_missing"
     title = "The photograph is missing"
+
+
+class UnsupportedMediaType(Problem):
+    """The body is of a type that this route does not read."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    code = "unsupported_media_type"
+    title = "The type of the body is not supported"
 
 
 class UnsupportedImage(Problem):
@@ -176,6 +207,66 @@ class ServiceUnavailable(Problem):
     code = "service_unavailable"
     title = "The service is not available right now"
     retry_after = 5
+
+
+class Unauthorized(Problem):
+    """The request does not say who is asking."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    code = "unauthorized"
+    title = "The caller is not known"
+
+
+class Forbidden(Problem):
+    """Who is asking may not do this."""
+
+    status = HTTPStatus.FORBIDDEN
+    code = "forbidden"
+    title = "The caller may not do this"
+
+
+class NotFound(Problem):
+    """There is no such route."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "not_found"
+    title = "There is nothing here"
+
+
+class MethodNotAllowed(Problem):
+    """The route is there, but not for this method."""
+
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+    code = "method_not_allowed"
+    title = "The method is not allowed here"
+
+
+class RequestTimeout(Problem):
+    """The request has not arrived in time."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+    code = "request_timeout"
+    title = "The request took too long to arrive"
+    retry_after = 1
+
+
+_OF_CHALICE = {
+    HTTPStatus.UNAUTHORIZED: Unauthorized("The credentials are missing or not valid."),
+    HTTPStatus.FORBIDDEN: Forbidden("These credentials do not allow this request."),
+    HTTPStatus.NOT_FOUND: NotFound("There is no such route."),
+    HTTPStatus.METHOD_NOT_ALLOWED: MethodNotAllowed("Send a POST request."),
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: UnsupportedMediaType("The type of the body is not read."),
+    HTTPStatus.TOO_MANY_REQUESTS: Throttled("The service is busy. Try again in a moment."),
+}
+
+
+def of_status(status: int) -> Problem:
+    """Say what the caller is told instead of the words that Chalice has for a status."""
+    if status in _OF_CHALICE:
+        return _OF_CHALICE[HTTPStatus(status)]
+    if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return MalformedRequest("The request cannot be understood.")
+    return as_problem(RuntimeError())
 
 
 def as_problem(error: Exception) -> Problem:

@@ -7,24 +7,28 @@ allows, and what does not fit into the time is left to a next call.
 """
 
 import base64
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Literal
 
 import msgspec
+from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from chalicelib import telemetry
 from chalicelib.convergence import Converger, Outcome, is_settled, settled_outcome
-from chalicelib.errors import FieldError, MalformedRequest, Problem, as_problem
+from chalicelib.errors import MalformedRequest, Problem, as_problem
 from chalicelib.messages import (
     CreateIndexRequest,
     FailedPhotograph,
     IndexedPhotograph,
     IndexReport,
     Repaired,
+    malformed,
 )
 from chalicelib.storage import PREFIX, FaceRecord, PhotographRecord
 
@@ -34,6 +38,18 @@ PAGE = 100
 """Photographs, records or faces read at once."""
 AT_ONCE = 8
 """Photographs converged at the same time."""
+
+_CANNOT_GO_ON = frozenset(
+    {
+        "ValidationException",  # DynamoDB
+        "InvalidPaginationTokenException",  # Rekognition
+        "InvalidParameterException",
+        "InvalidArgument",  # S3
+    }
+)
+
+_IN_NO_LISTING = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+"""What XML cannot carry, and so no answer of S3."""
 
 Phase = Literal["photographs", "records", "faces"]
 
@@ -56,9 +72,12 @@ class Position(Struct, frozen=True):
             MalformedRequest: it is none of ours.
         """
         try:
-            return msgspec.json.decode(base64.urlsafe_b64decode(token), type=cls)
+            position = msgspec.json.decode(base64.urlsafe_b64decode(token), type=cls)
         except (ValueError, msgspec.DecodeError):
-            raise _malformed("nextToken", "Expected the nextToken of an earlier answer") from None
+            raise _no_token_of_ours() from None
+        if position.after is not None and _IN_NO_LISTING.search(position.after):
+            raise _no_token_of_ours()
+        return position
 
 
 class Step(Struct, frozen=True):
@@ -93,7 +112,7 @@ def create_index(
     """
     position = Position.from_token(request.next_token) if request.next_token else Position()
     if request.image_key is not None and not request.image_key.startswith(PREFIX):
-        raise _malformed("imageKey", f"Expected a key that begins with {PREFIX}")
+        raise malformed("imageKey", f"Expected a key that begins with {PREFIX}")
     converger.faces.create_collection()
     walk = Walk(converger, request.person_id, repair=request.repair)
     report = IndexReport(collection_id=converger.faces.collection_id)
@@ -111,7 +130,7 @@ def create_index(
 
     deadline = time.monotonic() + TIME_BUDGET
     phase = position.phase
-    with Crew(work, rate) as crew:
+    with _refusing_made_up_tokens(request), Crew(work, rate) as crew:
         for number, step in enumerate(steps):
             if number and time.monotonic() >= deadline:
                 report.next_token = step.position.to_token()
@@ -262,8 +281,19 @@ class Walk:
                 return
 
 
-def _malformed(field: str, detail: str) -> MalformedRequest:
-    return MalformedRequest(f"{field}: {detail}", errors=[FieldError(field, detail)])
+@contextmanager
+def _refusing_made_up_tokens(request: CreateIndexRequest) -> Iterator[None]:
+    """Lay it on the caller when AWS cannot go on from where the caller's token says."""
+    try:
+        yield
+    except ClientError as error:
+        if request.next_token is None or error.response["Error"]["Code"] not in _CANNOT_GO_ON:
+            raise
+        raise _no_token_of_ours() from error
+
+
+def _no_token_of_ours() -> MalformedRequest:
+    return malformed("nextToken", "Expected the nextToken of an earlier answer")
 
 
 def _add(report: IndexReport, key: str, outcome: Outcome | Problem) -> None:

@@ -7,8 +7,6 @@ from uuid import uuid4
 from chalicelib import images
 from chalicelib.errors import (
     FaceRegisteredToAnotherPerson,
-    FieldError,
-    MalformedRequest,
     NoFace,
     PhotographNotKept,
     PoorQuality,
@@ -16,7 +14,7 @@ from chalicelib.errors import (
 )
 from chalicelib.faces import Faces, SimilarFace, external_image_id
 from chalicelib.images import Photograph
-from chalicelib.messages import Face, Registered, RegisterRequest
+from chalicelib.messages import Face, Registered, RegisterRequest, malformed
 from chalicelib.settings import Settings
 from chalicelib.storage import MAX_NAME_BYTES, Photographs, Records, describe, image_key
 
@@ -51,8 +49,9 @@ def register(
         FaceRegisteredToAnotherPerson: the face belongs to somebody else already.
     """
     if len(quote(request.name)) > MAX_NAME_BYTES:
-        detail = "Expected a shorter name: with this one S3 cannot keep it beside the photograph"
-        raise MalformedRequest(f"name: {detail}", errors=[FieldError("name", detail)])
+        raise malformed(
+            "name", "Expected a shorter name: S3 cannot keep this one beside the photograph"
+        )
     if request.image is None:
         return _allow_upload(request, photographs, settings, caller), True
 
@@ -145,18 +144,18 @@ def _is_indexed(
     if not settings.duplicate_face_threshold:
         return False
     found = faces.search(photograph.data, settings.duplicate_face_threshold, MOST_SIMILAR)
-    _refuse_face_of_another(found.similar, person_id)
+    _refuse_face_of_another(found.similar, person_id, hide=settings.hide_unknown_persons)
     own = external_image_id(person_id, key)
     return any(face.external_image_id == own for face in found.similar)
 
 
-def _refuse_face_of_another(similar: list[SimilarFace], person_id: str) -> None:
+def _refuse_face_of_another(similar: list[SimilarFace], person_id: str, *, hide: bool) -> None:
     others = [face.person_id for face in similar if face.person_id != person_id]
     if others:
         raise FaceRegisteredToAnotherPerson(
             "This face is registered to another person. To add a photograph of that person,"
             " send their personId.",
-            personId=others[0],
+            person_id=None if hide else others[0],
         )
 
 

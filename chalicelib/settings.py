@@ -41,6 +41,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     duplicate_face_threshold: Percentage = 99.0
     """Similarity from which a face counts as already registered to somebody else; 0 is off."""
 
+    hide_unknown_persons: bool = False
+    """Whether callers must not learn who is registered: then a verify against an unknown person
+    reads like one with a wrong face, no verify may lower the threshold, and a registration of
+    somebody else's face does not say whose it is."""
+
     min_face_size: Annotated[int, Meta(ge=1)] = 50
     """Smallest side in pixels of a face that may be registered: Rekognition finds faces from 40
     pixels on, but compares them well only when they are larger."""
@@ -61,7 +66,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
 
     upload_expires_in: Annotated[int, Meta(ge=60, le=43200)] = 900
     """Seconds for which a presigned upload may be used."""
-    cors_origin: str = "*"
+    cors_origin: Annotated[str, Meta(pattern=r"^(\*|https?://[A-Za-z0-9.-]+(:\d{1,5})?)\Z")] = "*"
     """Origin whose pages may call the API from a browser."""
 
     def __post_init__(self) -> None:

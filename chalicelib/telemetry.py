@@ -28,9 +28,9 @@ def request(route: str, request_id: str, status: int, outcome: str, seconds: flo
     )
 
 
-def photograph(outcome: str, code: str) -> None:
+def photograph(request_id: str, outcome: str, code: str) -> None:
     """Log what became of a photograph that an event spoke of."""
-    _logger.info("photograph", outcome=outcome, code=code)
+    _logger.info("photograph", request_id=request_id, outcome=outcome, code=code)
 
 
 def failure(error: Exception, request_id: str = "") -> None:

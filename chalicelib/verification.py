@@ -2,7 +2,7 @@
 
 from chalicelib.errors import ImageMissing, PersonUnknown
 from chalicelib.faces import Faces, SimilarFace
-from chalicelib.messages import Match, Person, Verification, VerifyRequest
+from chalicelib.messages import Match, Person, Verification, VerifyRequest, malformed
 from chalicelib.settings import Settings
 from chalicelib.storage import Records
 
@@ -16,21 +16,30 @@ def verify(
     """Compare the largest face of a photograph with those that are indexed.
 
     A face counts only while its record is there, so that a person who has been removed is not
-    named from what the collection may still hold.
+    named from what the collection may still hold. Where unknown persons are hidden, asking for
+    one takes the same calls to AWS as asking for somebody else, and reads the same.
 
     Raises:
         ImageMissing: the request has no photograph.
+        MalformedRequest: its threshold is lower than this stage allows.
         NoFace: the photograph shows none.
         PersonUnknown: nobody is registered under the person id asked for.
     """
     if request.image is None:
         raise ImageMissing("Send the photograph to verify as image, or as the body.")
     threshold = settings.face_match_threshold if request.threshold is None else request.threshold
+    if settings.hide_unknown_persons and threshold < settings.face_match_threshold:
+        # Any face resembles anybody's a little, so a low threshold would list who is registered.
+        raise malformed("threshold", f"Expected at least {settings.face_match_threshold:g} here")
     found = faces.search(request.image.data, threshold, MOST_FACES)
     similar = found.similar
     if request.person_id is not None:
         similar = [face for face in similar if face.person_id == request.person_id]
-        if not similar and not records.is_registered(request.person_id):
+        if (
+            not similar
+            and not settings.hide_unknown_persons
+            and not records.is_registered(request.person_id)
+        ):
             raise PersonUnknown("Nobody is registered under this personId.")
     matches = _matches(similar, records)[: request.max_matches]
     best = matches[0] if matches else None

@@ -4,7 +4,6 @@ Source: "Browser-Based Uploads Using POST" in the Amazon S3 API reference.
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 import io
@@ -57,8 +56,8 @@ class PostPolicies:
             return self._app(environ, start_response)
         bucket = environ.get("PATH_INFO", "").strip("/")
         body = read_body(environ)
-        fields, size = _form({**environ, "wsgi.input": io.BytesIO(body)})
         try:
+            fields, size = _form({**environ, "wsgi.input": io.BytesIO(body)})
             check({**fields, "bucket": bucket}, size, self._secret_for, self._token_for)
         except Refused as refused:
             return _refusal(refused)(environ, start_response)
@@ -70,7 +69,10 @@ def form_of(environ: "WSGIEnvironment") -> dict[str, str] | None:
     if not _is_upload(environ):
         return None
     body = read_body(environ)
-    return _form({**environ, "wsgi.input": io.BytesIO(body)})[0]
+    try:
+        return _form({**environ, "wsgi.input": io.BytesIO(body)})[0]
+    except Refused:  # which is how it will be answered
+        return None
 
 
 def _is_upload(environ: "WSGIEnvironment") -> bool:
@@ -99,16 +101,16 @@ def check(
     _check_signature(fields, secret_for, token_for)
     try:
         policy = json.loads(base64.b64decode(fields["policy"]))
-        expiry = datetime.fromisoformat(policy["expiration"])
+        expiry = datetime.fromisoformat(policy["expiration"]).astimezone(UTC)
         conditions = [_condition(condition) for condition in policy["conditions"]]
-    except (binascii.Error, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):  # binascii.Error is a ValueError
         raise Refused(400, "InvalidPolicyDocument", "Invalid Policy: Invalid JSON.") from None
     if expiry < datetime.now(UTC):
         raise _denied("Invalid according to Policy: Policy expired.")
     named = set()
     for operator, name, value in conditions:
         if operator == "content-length-range":
-            _check_size(size, int(name), int(value))
+            _check_size(size, name, value)
             continue
         named.add(name)
         given = fields.get(name, "")
@@ -121,15 +123,18 @@ def check(
         raise _denied(f"Invalid according to Policy: Extra input fields: {', '.join(extra)}")
 
 
-def _condition(condition: Any) -> tuple[str, str, Any]:
-    """Read one condition: operator, field name in lower case, value."""
+def _condition(condition: Any) -> tuple[str, Any, Any]:
+    """Read one condition: operator, field name in lower case, value; or a range of sizes."""
     if isinstance(condition, dict):
         ((name, value),) = condition.items()
-        return "eq", name.lower(), value
+        return "eq", name.lower(), str(value)
     operator, name, value = condition
-    if operator.lower() == "content-length-range":
-        return "content-length-range", name, value
-    return operator.lower(), name.removeprefix("$").lower(), value
+    match operator.lower():
+        case "content-length-range":
+            return "content-length-range", int(name), int(value)
+        case "eq" | "starts-with" as known:
+            return known, name.removeprefix("$").lower(), str(value)
+    raise ValueError(operator)
 
 
 def _check_signature(fields: Mapping[str, str], secret_for: SecretFor, token_for: TokenFor) -> None:
@@ -147,7 +152,9 @@ def _check_signature(fields: Mapping[str, str], secret_for: SecretFor, token_for
     for part in credential[1:]:
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()
     signature = hmac.new(key, fields["policy"].encode(), hashlib.sha256).hexdigest()
-    if not hmac.compare_digest(signature, fields.get("x-amz-signature", "")):
+    given = fields.get("x-amz-signature", "")
+    is_version_4 = fields.get("x-amz-algorithm") == "AWS4-HMAC-SHA256"
+    if not is_version_4 or not hmac.compare_digest(signature.encode(), given.encode()):
         raise Refused(
             403,
             "SignatureDoesNotMatch",
@@ -168,9 +175,15 @@ def _check_size(size: int, least: int, most: int) -> None:
 
 
 def _form(environ: "WSGIEnvironment") -> tuple[dict[str, str], int]:
-    """Read a form: its fields with names in lower case, and the size of its file."""
+    """Read a form: its fields with names in lower case, and the size of its file.
+
+    Raises:
+        Refused: it holds no file, or several.
+    """
     _, form, files = parse_form_data(environ)
     fields = {name.lower(): value for name, value in form.items()}
+    if len(files.getlist("file")) + len(form.getlist("file")) != 1:
+        raise Refused(400, "InvalidArgument", "POST requires exactly one file upload per request.")
     file = files.get("file")
     size = len(file.read()) if file else len(form.get("file", "").encode())
     file_name = (file.filename if file else None) or ""

@@ -150,7 +150,7 @@ def test_group_photographs_are_refused(service: Service) -> None:
         (resized(photograph(OBAMA), 60), 422, "image_too_small", "80x80"),
         (b"This is a text file.", 415, "unsupported_image", "neither a JPEG nor a PNG"),
         (photograph(OBAMA)[:50_000], 415, "unsupported_image", "cut off"),
-        (bytes(10 * 1024 * 1024), 413, "image_too_large", "10.0 MiB"),
+        (bytes(10 * 1024 * 1024), 413, "image_too_large", "15 MiB"),
         (b"", 415, "unsupported_image", "empty"),
     ],
     ids=[
@@ -242,6 +242,16 @@ class TestUploads:
         sent = self.send(self.allow(service), photograph(OBAMA), **changes)
 
         assert sent.status_code == 403
+        assert service.objects() == []
+
+    def test_exactly_one_file_may_be_sent(self, service: Service) -> None:
+        upload = self.allow(service)["upload"]
+        for files in ([], [("file", photograph(OBAMA)), ("file", photograph(BIDEN))]):
+            form = {name: (None, value) for name, value in upload["fields"].items()}
+            parts = [*form.items(), *files]
+            sent = requests.post(upload["url"], files=parts, timeout=60)
+
+            assert sent.status_code == 400
         assert service.objects() == []
 
     def test_15_megabytes_may_be_sent(self, service: Service) -> None:

@@ -10,6 +10,7 @@ from chalicelib.errors import (
     MalformedRequest,
     Problem,
     UnsupportedImage,
+    UnsupportedMediaType,
 )
 from chalicelib.messages import CreateIndexRequest, RegisterRequest, VerifyRequest, read
 from tests.unit.test_images import JPEG
@@ -117,8 +118,8 @@ def test_what_is_no_json_object_is_malformed(body: bytes) -> None:
         (request(b"hello", "image/jpeg", name="Ada"), UnsupportedImage),
         (request(bytes(10 * 1024 * 1024), "image/png", name="Ada"), ImageTooLarge),
         (request(JPEG, "image/jpeg"), MalformedRequest),
-        (request(JPEG, "text/plain", name="Ada"), UnsupportedImage),
-        (request(JPEG, "application/x-www-form-urlencoded", name="Ada"), UnsupportedImage),
+        (request(JPEG, "text/plain", name="Ada"), UnsupportedMediaType),
+        (request(JPEG, "application/x-www-form-urlencoded", name="Ada"), UnsupportedMediaType),
     ],
     ids=["empty", "text", "large", "no name", "wrong type", "curl's default type"],
 )

@@ -43,6 +43,10 @@ def test_what_the_policy_allows_is_let_through() -> None:
         ({"bucket": "others"}, 1, "AccessDenied"),
         ({"acl": "public-read"}, 1, "AccessDenied"),
         ({"x-amz-signature": "0" * 64}, 1, "SignatureDoesNotMatch"),
+        ({"x-amz-signature": "é"}, 1, "SignatureDoesNotMatch"),
+        ({"x-amz-signature": ""}, 1, "SignatureDoesNotMatch"),
+        ({"x-amz-algorithm": "none"}, 1, "SignatureDoesNotMatch"),
+        ({"x-amz-date": "20200101T000000Z"}, 1, "AccessDenied"),
         ({"policy": "e30="}, 1, "SignatureDoesNotMatch"),
         (
             {"x-amz-credential": "nobody/20260101/us-east-1/s3/aws4_request"},
@@ -60,6 +64,16 @@ def test_what_the_policy_forbids_is_refused_as_s3_does(
         check(fields, size, secret_for)
 
     assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    "conditions", [["no-list"], [["unheard-of", "$key", ""]], [["content-length-range", "a", 1]]]
+)
+def test_a_policy_that_is_none_is_refused(conditions: list[Any]) -> None:
+    with pytest.raises(Refused) as refused:
+        check(signed(conditions), 1, secret_for)
+
+    assert refused.value.code == "InvalidPolicyDocument"
 
 
 def test_an_expired_policy_is_refused() -> None:

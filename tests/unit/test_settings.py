@@ -23,6 +23,11 @@ def test_the_environment_overrides_and_an_empty_variable_is_none() -> None:
     assert settings.faces_table == "face-metadata"
 
 
+@pytest.mark.parametrize("origin", ["*", "https://example.org", "http://127.0.0.1:8080"])
+def test_pages_of_one_origin_or_of_all_may_be_let_in(origin: str) -> None:
+    assert Settings.from_environment({"CORS_ORIGIN": origin}).cors_origin == origin
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -30,6 +35,10 @@ def test_the_environment_overrides_and_an_empty_variable_is_none() -> None:
         ("FACE_MATCH_THRESHOLD", "high"),
         ("FACES_BUCKET", "b"),
         ("FACES_COLLECTION", "with space"),
+        ("HIDE_UNKNOWN_PERSONS", "perhaps"),
+        ("CORS_ORIGIN", "example.org"),
+        ("CORS_ORIGIN", "https://example.org/page"),
+        ("CORS_ORIGIN", "https://example.org\nX: y"),
     ],
 )
 def test_a_wrong_variable_is_named(name: str, value: str) -> None:

@@ -1,0 +1,80 @@
+"""Broken and odd images: each gets the answer that is right, soon, and in little memory."""
+
+import resource
+import time
+import tracemalloc
+
+import pytest
+
+from chalicelib import images
+from chalicelib.errors import Problem
+from localaws.project import Project, set_up
+from tests.contract.answers import assert_headers
+from tests.contract.corpus import RECOGNISED, Answers, Odd, odd_images
+from tests.photographs import photograph, resized, rotated
+from tests.service import Service
+
+
+@pytest.fixture(scope="module")
+def club(running: Service, project: Project) -> Service:
+    """The service with one person registered, for tests that only verify."""
+    running.aws.reset()
+    set_up(project)
+    for image in ("obama.jpg", "obama3.jpg"):
+        answer = running.register(photograph(image), name="Barack Obama", personId="obama")
+        assert answer.status_code == 201, answer.text
+    running.settle()
+    return running
+
+
+def test_the_corpus_is_large() -> None:
+    names = [odd.name for odd in odd_images()]
+
+    assert len(names) >= 200
+    assert len(set(names)) == len(names)
+
+
+def judged(odd: Odd) -> Answers:
+    """Return how an image is refused by its headers, or nothing."""
+    try:
+        images.from_bytes(odd.data)
+    except Problem as problem:
+        return frozenset({(int(problem.status), problem.code)})
+    return frozenset()
+
+
+def test_headers_are_judged_in_little_time_and_memory() -> None:
+    for odd in odd_images():
+        tracemalloc.start()
+        before = time.process_time()
+        assert judged(odd) <= odd.answers, odd.name
+        seconds = time.process_time() - before
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert seconds < 1.0, odd.name
+        assert most < 1024**2, odd.name
+
+
+def test_every_image_gets_its_answer(club: Service) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    wrong = []
+    for odd in odd_images():
+        started = time.monotonic()
+        answer = club.post("verify", data=odd.data, headers={"Content-Type": "image/jpeg"})
+        seconds = time.monotonic() - started
+        assert_headers(answer.headers)
+        body = answer.json()
+        got = answer.status_code, body.get("code", "")
+        is_right = got in odd.answers and odd.words in body.get("detail", "")
+        if odd.answers == RECOGNISED:
+            is_right = is_right and body["person"]["personId"] == "obama"
+        if not is_right or seconds > 10:
+            wrong.append((odd.name, got, body, round(seconds, 1)))
+    assert wrong == []
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 1024 * 1024  # KiB
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_however_the_camera_was_held_it_is_the_same_person(club: Service, orientation: int) -> None:
+    assert club.whose(rotated(resized(photograph("obama2.jpg"), 900), orientation)) == "obama"
