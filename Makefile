@@ -1,24 +1,25 @@
 # make run and make test set themselves up: they need Python 3.11 or newer with pip, and nothing else.
 
-PYTHON   ?= python3
-VENV     ?= .venv
-API_PORT ?= 8000
-AWS_PORT ?= 4566
-STAGE    ?= dev
-RUNS     ?= 3000
-DATA     ?= data
+PYTHON     ?= python3
+VENV       ?= .venv
+PAGES_PORT ?= 8080
+API_PORT   ?= 8000
+AWS_PORT   ?= 4566
+STAGE      ?= dev
+RUNS       ?= 3000
+DATA       ?= data
 
 BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak redrive check format clean
+.PHONY: help run test soak redrive screenshots check format clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 run: $(INSTALLED) ## run the whole service on this machine; FRESH=1 forgets who is registered
-	@$(BIN)/python -m localaws --port $(AWS_PORT) --api-port $(API_PORT) --data '$(DATA)' $(if $(filter-out 0,$(FRESH)),--fresh)
+	@$(BIN)/python -m localaws --port $(AWS_PORT) --api-port $(API_PORT) --pages-port $(PAGES_PORT) --data '$(DATA)' $(if $(filter-out 0,$(FRESH)),--fresh)
 
 test: $(INSTALLED) ## run every test
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -28,6 +29,9 @@ soak: $(INSTALLED) ## try thousands of histories with faults: does all end in ag
 
 redrive: $(INSTALLED) ## put the events that failed through again
 	@$(BIN)/python -m infra.redrive --stage $(STAGE)
+
+screenshots: $(INSTALLED) ## make docs/screenshots anew; needs Chromium
+	@$(BIN)/python -m tests.browser.screenshots
 
 check: $(INSTALLED) ## lint and check types
 	@$(BIN)/ruff check .

@@ -1,0 +1,238 @@
+// The page to register people.
+
+import { Stage } from "./lib/camera.js";
+import { announce, button, complain, framed, h, icon } from "./lib/dom.js";
+import { acceptDrops, chosen } from "./lib/drop.js";
+import { idFor, idForFolder, isPersonId, nextId } from "./lib/ids.js";
+import { Queue, Registration } from "./lib/registration.js";
+import { explain, fillIn, t } from "./lib/texts.js";
+
+fillIn();
+
+const $ = (id) => document.getElementById(id);
+const [name, personId, consent, originals] = ["name", "person-id", "consent", "originals"].map($);
+const STEPS = ["sending", "stored", "indexed"];
+const items = new Map(); // registration: its element in the list
+const known = new Set(); // ids that were registered on this page, so need no second look
+
+// --- who ---------------------------------------------------------------------------------------
+
+let idIsOffered = true;
+
+name.addEventListener("input", () => {
+  if (idIsOffered) personId.value = idFor(name.value);
+  complain(name, "");
+  if (personId.value) complain(personId, "");
+});
+personId.addEventListener("input", () => {
+  idIsOffered = personId.value === "";
+  complain(personId, "");
+});
+consent.addEventListener("change", () => complain(consent, ""));
+$("person").addEventListener("submit", (event) => event.preventDefault());
+
+/** Say whether consent is given; if not, say so where it is asked for. */
+function isAgreed() {
+  complain(consent, consent.checked ? "" : t("register.consentMissing"));
+  if (!consent.checked) consent.focus();
+  return consent.checked;
+}
+
+/** Say whether it is known who is registered; if not, say so at the first field that lacks. */
+function isReady() {
+  const trimmed = name.value.trim();
+  const tooLong = trimmed.length > 200 ? t("register.nameTooLong") : "";
+  complain(name, trimmed ? tooLong : t("register.nameMissing"));
+  complain(personId, isPersonId(personId.value) || !trimmed ? "" : t("register.idWrong"));
+  complain(consent, consent.checked ? "" : t("register.consentMissing"));
+  const wrong = [name, personId, consent].find((field) => field.getAttribute("aria-invalid") === "true");
+  wrong?.focus();
+  return !wrong;
+}
+
+// --- photographs -------------------------------------------------------------------------------
+
+const files = h("input", {
+  id: "files",
+  type: "file",
+  accept: "image/*",
+  multiple: true,
+  class: "visually-hidden",
+  tabindex: "-1",
+  "aria-label": t("camera.choose"),
+  onchange: () => registerPerson(chosen(files).files),
+});
+const stage = new Stage($("stage"), {
+  mayStart: isReady,
+  dropText: t("camera.drop"),
+  chooser: h(
+    "span",
+    {},
+    button(t("camera.choose"), "upload", () => isReady() && files.click()),
+    files,
+  ),
+  actions: [
+    button(t("camera.take"), "shutter", async () => isReady() && registerPerson([await stage.take()]), {
+      class: "button primary",
+    }),
+  ],
+});
+const folder = $("folder");
+
+folder.addEventListener("change", () => registerPeople(chosen(folder).people));
+$("choose-folder").addEventListener("click", () => isAgreed() && folder.click());
+acceptDrops((found) => {
+  if (!found.files.length && !found.people.length) announce(t("register.noPhotographs"));
+  if (found.people.length) registerPeople(found.people);
+  if (found.files.length && isReady()) registerPerson(found.files);
+});
+
+function registerPerson(photographs) {
+  const person = { name: name.value.trim(), personId: personId.value };
+  for (const file of photographs) {
+    const isNew = !known.has(person.personId);
+    add(new Registration(file, person, { asItIs: originals.checked && file instanceof File, isNew }));
+  }
+}
+
+/** Register folders, one for each person; the folder says who it is, as in S3. */
+function registerPeople(people) {
+  if (!people.length) return announce(t("register.noPhotographs"));
+  if (!isAgreed()) return undefined;
+  const taken = new Set();
+  for (const { name: folderName, files: photographs } of people) {
+    let id = idForFolder(folderName);
+    while (taken.has(id)) id = nextId(id);
+    taken.add(id);
+    for (const file of photographs) {
+      add(new Registration(file, { name: folderName, personId: id }, { asItIs: originals.checked }));
+    }
+  }
+  return undefined;
+}
+
+// --- the list ----------------------------------------------------------------------------------
+
+const queue = new Queue(show);
+
+function add(registration) {
+  const element = h("li", { class: "item" });
+  items.set(registration, element);
+  $("list").prepend(element);
+  $("registered").hidden = false;
+  queue.add(registration);
+}
+
+function again(registration, changes = {}) {
+  Object.assign(registration, changes);
+  queue.add(registration);
+}
+
+function remove(registration) {
+  registration.forget();
+  items.get(registration).remove();
+  items.delete(registration);
+  showProgress();
+}
+
+function show(registration) {
+  const { person, state, problem, thumbnail, box } = registration;
+  const element = items.get(registration);
+  if (!element) return;
+  const hadFocus = element.contains(document.activeElement);
+  element.dataset.state = state;
+  const picture = thumbnail
+    ? framed(thumbnail, t("item.photograph", person), box)
+    : h("span", { class: "framed empty" }, icon("face"));
+  const body = h(
+    "div",
+    { class: "item-body" },
+    h("p", { class: "item-name" }, person.name, h("span", { class: "hint" }, person.personId)),
+    state === "failed" ? problemOf(registration) : steps(state),
+  );
+  element.replaceChildren(picture, body);
+  if (hadFocus) element.querySelector("button")?.focus();
+  if (registration.isDone) {
+    known.add(person.personId);
+    announce(t("state.registered", person));
+  } else if (state === "failed") {
+    announce(t("state.notRegistered", { ...person, problem: explain(problem).title }));
+  }
+  showProgress();
+}
+
+/** Show the way of a photograph: what is done, what is under way, what comes. */
+function steps(state) {
+  if (state === "slow") return h("p", { class: "step done" }, icon("check"), t("state.slow"));
+  const at = STEPS.indexOf(state);
+  return h(
+    "ol",
+    { class: "steps" },
+    ...STEPS.map((step, place) => {
+      const isDone = place < at || state === "indexed";
+      const kind = isDone ? "done" : place === at || (at < 0 && place === 0) ? "now" : "later";
+      const text = kind === "now" && at < 0 ? t(`state.${state}`) : t(`state.${step}`);
+      const current = kind === "now" ? "step" : false;
+      return h("li", { class: `step ${kind}`, "aria-current": current }, isDone && icon("check"), text);
+    }),
+  );
+}
+
+function problemOf(registration) {
+  const { problem } = registration;
+  const { title, advice } = explain(problem);
+  const others = problem.personId;
+  const use = (key, changes) => button(t(key, changes.person ?? {}), null, () => again(registration, changes));
+  const as = (id) => ({ person: { ...registration.person, personId: id } });
+  const ways = [];
+  if (problem.code === "face_registered_to_another_person" && others) {
+    ways.push(use("item.useId", as(others)));
+  } else if (problem.code === "person_exists") {
+    ways.push(use("item.newId", as(others)), use("item.addAnyway", { isNew: false }));
+  } else {
+    ways.push(button(t("item.retry"), "retry", () => again(registration)));
+  }
+  ways.push(button(t("item.remove"), "remove", () => remove(registration)));
+  return h(
+    "div",
+    {},
+    h("p", { class: "step wrong" }, icon("warning"), title),
+    h("p", { class: "advice" }, advice),
+    h("div", { class: "actions small" }, ...ways),
+  );
+}
+
+function showProgress() {
+  const all = [...items.keys()];
+  const failed = all.filter(({ state }) => state === "failed");
+  const done = all.filter((registration) => registration.isDone).length;
+  const isUnderWay = done + failed.length < all.length;
+  $("registered").hidden = all.length === 0;
+  $("progress").max = Math.max(1, all.length);
+  $("progress").value = done + failed.length;
+  $("progress-text").textContent = t("register.progressText", { done, failed: failed.length, total: all.length });
+  $("retry-all").hidden = failed.length < 2;
+  $("retry-all").lastChild.textContent = t("register.retryAll", { failed: failed.length });
+  $("clear").disabled = isUnderWay;
+}
+
+$("retry-all").append(icon("retry"), "");
+$("retry-all").addEventListener("click", () => {
+  for (const registration of [...items.keys()].reverse()) {
+    if (registration.state === "failed") again(registration);
+  }
+});
+$("clear").addEventListener("click", () => {
+  [...items.keys()].forEach(remove);
+  name.focus();
+});
+$("next").addEventListener("click", () => {
+  stage.stop();
+  $("person").reset();
+  idIsOffered = true;
+  name.focus();
+});
+addEventListener("beforeunload", (event) => {
+  const isUnderWay = [...items.keys()].some(({ state, isDone }) => !isDone && state !== "failed");
+  if (isUnderWay) event.preventDefault();
+});
