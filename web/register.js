@@ -11,7 +11,8 @@ fillIn();
 
 const $ = (id) => document.getElementById(id);
 const [name, personId, consent, originals] = ["name", "person-id", "consent", "originals"].map($);
-const STEPS = ["sending", "stored", "indexed"];
+const STEPS = ["sent", "stored", "indexed"];
+const STEPS_DONE = { waiting: 0, preparing: 0, sending: 0, stored: 2, indexed: 3 };
 const items = new Map(); // registration: its element in the list
 const known = new Set(); // ids that were registered on this page, so need no second look
 
@@ -57,9 +58,7 @@ const files = h("input", {
   type: "file",
   accept: "image/*",
   multiple: true,
-  class: "visually-hidden",
-  tabindex: "-1",
-  "aria-label": t("camera.choose"),
+  hidden: true,
   onchange: () => registerPerson(chosen(files).files),
 });
 const stage = new Stage($("stage"), {
@@ -147,7 +146,7 @@ function show(registration) {
   const body = h(
     "div",
     { class: "item-body" },
-    h("p", { class: "item-name" }, person.name, h("span", { class: "hint" }, person.personId)),
+    h("p", { class: "item-name" }, h("strong", {}, person.name), h("span", { class: "hint" }, person.personId)),
     state === "failed" ? problemOf(registration) : steps(state),
   );
   element.replaceChildren(picture, body);
@@ -164,16 +163,16 @@ function show(registration) {
 /** Show the way of a photograph: what is done, what is under way, what comes. */
 function steps(state) {
   if (state === "slow") return h("p", { class: "step done" }, icon("check"), t("state.slow"));
-  const at = STEPS.indexOf(state);
+  const done = STEPS_DONE[state];
+  const current = state === "stored" ? "indexing" : state;
   return h(
     "ol",
     { class: "steps" },
     ...STEPS.map((step, place) => {
-      const isDone = place < at || state === "indexed";
-      const kind = isDone ? "done" : place === at || (at < 0 && place === 0) ? "now" : "later";
-      const text = kind === "now" && at < 0 ? t(`state.${state}`) : t(`state.${step}`);
-      const current = kind === "now" ? "step" : false;
-      return h("li", { class: `step ${kind}`, "aria-current": current }, isDone && icon("check"), text);
+      if (place < done) return h("li", { class: "step done" }, icon("check"), t(`state.${step}`));
+      const isCurrent = place === done;
+      const properties = { class: isCurrent ? "step now" : "step", "aria-current": isCurrent && "step" };
+      return h("li", properties, t(`state.${isCurrent ? current : step}`));
     }),
   );
 }

@@ -48,9 +48,7 @@ const file = h("input", {
   id: "file",
   type: "file",
   accept: "image/*",
-  class: "visually-hidden",
-  tabindex: "-1",
-  "aria-label": t("camera.chooseOne"),
+  hidden: true,
   onchange: () => checkFile(chosen(file).files),
 });
 const checking = button(t("verify.check"), "shutter", () => checkCamera(), {

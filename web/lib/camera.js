@@ -37,7 +37,7 @@ export class Stage {
       h("span", { class: "guide", "aria-hidden": "true" }),
       h("p", { class: "stage-place" }, t("camera.place")),
     );
-    this.cover = h("div", { class: "stage-cover" });
+    this.cover = h("div", { class: "stage-cover", tabindex: "-1" });
     this.view.append(this.cover);
     this.switch = button(t("camera.switch"), "switch", () => this.#switch());
     this.stopping = button(t("camera.stop"), "stop", () => {
@@ -127,7 +127,8 @@ export class Stage {
     } else {
       this.cover.replaceChildren(icon("face"), start(t("camera.start")));
     }
-    if (hadFocus) (state === "on" ? this.running : this.cover).querySelector("button")?.focus();
+    const place = state === "on" ? this.running : this.cover;
+    if (hadFocus) (place.querySelector("button") ?? place).focus();
     this.#onChange(state);
   }
 }
