@@ -1,7 +1,7 @@
 """Chromium as the tests use it, with a camera that shows photographs."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,10 +44,9 @@ def browser(playwright: Playwright, *flags: str) -> Iterator[Browser]:
 
 
 def camera(file: Path) -> tuple[str, ...]:
-    """Return the flags for a camera that shows a film, and needs no permission."""
+    """Return the flags for a camera that shows a film; a context has to be granted it."""
     return (
         "--use-fake-device-for-media-stream",
-        "--use-fake-ui-for-media-stream",
         f"--use-file-for-fake-video-capture={file}",
     )
 
@@ -77,13 +76,9 @@ def _frame(photograph: bytes) -> bytes:
 
 def drop(page: Page, *paths: Path) -> None:
     """Drop files or folders onto a page, as a desktop does."""
+    page.wait_for_function("document.querySelector('h1').textContent")  # its scripts have run
     devtools = page.context.new_cdp_session(page)
     data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
     for step in ("dragEnter", "dragOver", "drop"):
         devtools.send("Input.dispatchDragEvent", {"type": step, "x": 200, "y": 300, "data": data})
     devtools.detach()
-
-
-def colours(page: Page) -> Sequence[str]:
-    """Return the names of the colour schemes that a page can have."""
-    return ("light", "dark")
