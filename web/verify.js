@@ -15,7 +15,17 @@ fillIn();
 const $ = (id) => document.getElementById(id);
 const personId = $("person-id");
 const answer = $("answer");
-const STOPS = new Set(["unreachable", "offline", "timeout", "key_needed", "forbidden", "internal"]);
+const STOPS = new Set([
+  "unreachable",
+  "unreachable_or_key",
+  "offline",
+  "timeout",
+  "key_needed",
+  "forbidden",
+  "throttled",
+  "service_unavailable",
+  "internal",
+]);
 
 // --- what is asked -----------------------------------------------------------------------------
 

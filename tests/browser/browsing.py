@@ -55,7 +55,9 @@ def film(file: Path, *scenes: bytes, seconds: float = 1) -> Path:
     """Write photographs as a film (Y4M) that a camera shows again and again."""
     with file.open("wb") as out:
         width, height = FRAME
-        out.write(f"YUV4MPEG2 W{width} H{height} F{FRAMES_PER_SECOND}:1 Ip A1:1 C420jpeg\n".encode())
+        out.write(
+            f"YUV4MPEG2 W{width} H{height} F{FRAMES_PER_SECOND}:1 Ip A1:1 C420jpeg\n".encode()
+        )
         for scene in scenes:
             frame = _frame(scene)
             for _ in range(round(seconds * FRAMES_PER_SECOND)):

@@ -11,7 +11,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, expec
 
 from infra.pages import PagesConfig
 from localaws.pages import LocalPages
-from tests.browser import browsing, whole as whole_service
+from tests.browser import browsing
+from tests.browser import whole as whole_service
 from tests.photographs import photograph
 from tests.service import Service
 
@@ -73,14 +74,16 @@ def whole() -> Iterator[whole_service.WholeService]:
 def open_page(request: pytest.FixtureRequest) -> Iterator[Open]:
     """Opens a page: ``open_page("verify.html", viewport=…, permissions=…)``.
 
-    An error in a page's scripts, or one of its security policy, fails the test.
+    An error in a page's scripts, or one of its security policy, fails the test, unless it is
+    expected: ``errors`` is a part of its text.
     """
-    errors: list[str] = []
+    found: list[str] = []
+    # That a request was answered with an error is the business of the test.
+    expected = ["Failed to load resource"]
 
     def note(message: ConsoleMessage) -> None:
-        # That a request was answered with an error is the business of the test.
-        if message.type == "error" and not message.text.startswith("Failed to load resource"):
-            errors.append(message.text)
+        if message.type == "error" and not any(part in message.text for part in expected):
+            found.append(message.text)
 
     with ExitStack() as contexts:
 
@@ -91,8 +94,11 @@ def open_page(request: pytest.FixtureRequest) -> Iterator[Open]:
             chromium: Browser | None = None,
             viewport: Any = browsing.DESKTOP,
             permissions: tuple[str, ...] = ("camera",),
+            errors: str | None = None,
             before: Callable[[Page], object] = lambda page: None,
         ) -> Page:
+            if errors is not None:
+                expected.append(errors)
             pages = pages or request.getfixturevalue("pages")
             chromium = chromium or request.getfixturevalue("chromium")
             context = chromium.new_context(viewport=viewport, permissions=list(permissions))
@@ -100,10 +106,10 @@ def open_page(request: pytest.FixtureRequest) -> Iterator[Open]:
             context.set_default_timeout(PATIENCE)
             page = context.new_page()
             page.on("console", note)
-            page.on("pageerror", lambda error: errors.append(str(error)))
+            page.on("pageerror", lambda error: found.append(str(error)))
             before(page)
             page.goto(f"{pages if isinstance(pages, str) else pages.url}/{path}")
             return page
 
         yield opened
-    assert errors == []
+    assert found == []

@@ -25,9 +25,10 @@ _PASSED_BACK = ("content-type", "retry-after")
 class Gateway:
     """Passes on what comes with the key; preflights need none, as in API Gateway."""
 
-    def __init__(self, api_url: str, key: str) -> None:
+    def __init__(self, api_url: str, key: str, *, cors: bool) -> None:
         self._api_url = api_url
         self._key = key
+        self._cors = cors
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
@@ -35,7 +36,8 @@ class Gateway:
         request = Request(environ)
         if request.method != "OPTIONS" and request.headers.get("x-api-key") != self._key:
             response = Response(json.dumps({"message": "Forbidden"}), 403)
-            response.headers["Access-Control-Allow-Origin"] = "*"
+            if self._cors:
+                response.headers["Access-Control-Allow-Origin"] = "*"
         else:
             response = self._passed_on(request)
         return response(environ, start_response)
@@ -57,9 +59,12 @@ class Gateway:
 
 
 @contextmanager
-def running(api_url: str, key: str) -> Iterator[str]:
-    """Run a gateway before an API; the address is yielded."""
-    gateway = Gateway(api_url, key)
+def running(api_url: str, key: str, *, cors: bool = True) -> Iterator[str]:
+    """Run a gateway before an API; the address is yielded.
+
+    Its own refusals have the headers of CORS only if ``GatewayResponses`` were made for that.
+    """
+    gateway = Gateway(api_url, key, cors=cors)
     server = make_server(HOST, 0, gateway, threaded=True, request_handler=QuietRequestHandler)
     thread = threading.Thread(target=server.serve_forever, name="gateway")
     thread.start()

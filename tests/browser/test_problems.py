@@ -66,7 +66,7 @@ def test_an_answer_that_does_not_come(running: Service, open_page: Open) -> None
 
     def wait_in_vain(page: Page) -> None:
         page.clock.install()
-        page.route("**/verify", lambda route: asked.append(route))
+        page.route("**/verify", lambda route: asked.append(route))  # noqa: PLW0108 - Playwright
 
     page = open_page("verify.html", before=wait_in_vain, permissions=())
     with page.expect_request("**/verify"):
@@ -109,9 +109,7 @@ def test_the_camera_is_refused(running: Service, open_page: Open, path: str) -> 
     expect(page.get_by_role("button", name="Stop the camera")).to_be_visible()
 
 
-def test_there_is_no_camera(
-    running: Service, open_page: Open, playwright: Playwright
-) -> None:
+def test_there_is_no_camera(running: Service, open_page: Open, playwright: Playwright) -> None:
     flag = "--use-fake-device-for-media-stream=device-count=0"
     with browsing.browser(playwright, flag) as chromium:
         page = open_page("verify.html", chromium=chromium)
@@ -150,6 +148,22 @@ def test_a_key_is_asked_for_once_and_again_when_it_is_wrong(
             choose(page, photograph("obama3.jpg"))
             press(page, "Cancel")
             expect_answer(page, "problem", "A key is needed")
+
+
+def test_a_refusal_that_a_page_may_not_read(service: Service, open_page: Open) -> None:
+    with gateway.running(service.api_url, KEY, cors=False) as url:
+        config = PagesConfig(url, auth="api-key")
+        with LocalPages(config, service.aws.url) as pages:
+            page = open_page("verify.html", pages=pages, errors="CORS policy")
+            choose(page, photograph("obama.jpg"))
+            page.get_by_label("Key", exact=True).fill("wrong")
+            press(page, "Use it")
+            expect_answer(page, "problem", "The service does not answer, or not to this key")
+            press(page, "Try again")
+            page.get_by_label("Key", exact=True).fill(KEY)
+            press(page, "Use it")
+
+            expect_answer(page, "stranger", "Not recognised")
 
 
 def test_a_token_goes_into_the_authorization_header(running: Service, open_page: Open) -> None:

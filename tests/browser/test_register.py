@@ -2,7 +2,6 @@
 
 import io
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +93,7 @@ def test_a_name_and_a_good_id_are_asked_for(service: Service, open_page: Open) -
     page = open_page("register.html")
 
     press(page, "Choose photographs")
-    expect(page.get_by_text("Write the person’s name first.")).to_be_visible()
+    expect(page.get_by_text("Write the name first.")).to_be_visible()
     expect(page.get_by_label("Name")).to_be_focused()
 
     introduce(page, "Ada", "ada lovelace")
@@ -254,7 +253,7 @@ def test_with_the_keyboard_alone(service: Service, open_page: Open, tmp_path: Pa
 
 
 @pytest.fixture
-def club(tmp_path: Path) -> Iterator[tuple[Path, list[str]]]:
+def club(tmp_path: Path) -> tuple[Path, list[str]]:
     """A folder with a folder each for 20 people, as far as names and files go."""
     names = [f"Member {number:02}" for number in range(1, 21)]
     for number, name in enumerate(names):
@@ -263,7 +262,7 @@ def club(tmp_path: Path) -> Iterator[tuple[Path, list[str]]]:
         portrait = photograph("obama.jpg" if number % 2 else "biden.jpg")
         (folder / "portrait.jpg").write_bytes(resized(portrait, 400 + 2 * number))
         (folder / ".DS_Store").write_bytes(b"not a photograph")
-    yield tmp_path / "club", names
+    return tmp_path / "club", names
 
 
 def test_a_club_of_twenty_dropped_at_once(
@@ -290,7 +289,9 @@ def test_a_club_of_twenty_dropped_at_once(
     for name in names:
         expect_registered(page, name)
     keys = whole.photographs()
-    assert sorted(key.split("/")[1] for key in keys) == [name.lower().replace(" ", "-") for name in names]
+    assert sorted(key.split("/")[1] for key in keys) == [
+        name.lower().replace(" ", "-") for name in names
+    ]
 
 
 def test_a_folder_can_be_chosen_too(

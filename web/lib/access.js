@@ -10,6 +10,7 @@ const HEADERS = { "api-key": "x-api-key", cognito: "Authorization" };
 
 let asking = null;
 let wasRefused = false;
+let wasAccepted = false;
 
 export const isNeeded = config.auth in HEADERS;
 
@@ -30,6 +31,23 @@ export function refused(sent) {
     sessionStorage.removeItem(KEPT);
     wasRefused = true;
   }
+}
+
+/** Remember that the service has accepted the key. */
+export function accepted() {
+  wasAccepted = true;
+}
+
+/**
+ * Say whether a request without an answer may have been refused for its key, and forget that.
+ *
+ * A gateway that refuses without the headers of CORS looks to a page as if it did not answer.
+ */
+export function doubted(sent) {
+  if (!isNeeded || wasAccepted) return false;
+  refused(sent);
+  wasRefused = false;
+  return true;
 }
 
 function ask() {

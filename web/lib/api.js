@@ -59,14 +59,21 @@ async function call(path, body, fields = {}) {
 
 async function callOnce(url, body, type) {
   const key = await access.headers();
-  const response = await send(url, { body, headers: { "Content-Type": type, ...key } }, PATIENCE);
+  const request = { body, headers: { "Content-Type": type, ...key } };
+  const response = await send(url, request, PATIENCE).catch((problem) => {
+    const isKey = problem.code === "unreachable" && access.doubted(key);
+    throw isKey ? new Problem("unreachable_or_key") : problem;
+  });
   const answer = await response.json().catch(() => ({}));
-  if (response.ok) return answer;
+  if (response.ok) {
+    access.accepted();
+    return answer;
+  }
   if (access.isNeeded && [401, 403].includes(response.status)) {
     access.refused(key);
     throw new Problem("key_refused");
   }
-  const { detail, personId } = answer;
+  const { detail, personId } = answer; // of a problem, as the service describes it
   const retryAfter = Number(response.headers.get("Retry-After")) || undefined;
   throw new Problem(answer.code ?? codeOf(response.status), { detail, personId, retryAfter });
 }

@@ -8,7 +8,6 @@ export const texts = {
   name: "Facial recognition",
   skip: "Skip to the content",
   pages: "Pages",
-  home: "Start",
   register: "Register",
   verify: "Verify",
   footer: "Photographs are used to recognise registered people, and for nothing else.",
@@ -72,7 +71,7 @@ export const texts = {
     (failed ? `, ${failed} not` : ""),
   "register.retryAll": ({ failed }) => `Try ${count(failed, "failure", "failures")} again`,
   "register.clear": "Clear the list",
-  "register.nameMissing": "Write the person’s name first.",
+  "register.nameMissing": "Write the name first.",
   "register.nameTooLong": "The name is too long: up to 200 characters.",
   "register.idWrong": "Use letters, digits, and . _ - only: 1 to 64 of them.",
   "register.consentMissing": "Tick this first, once the person has agreed.",
@@ -141,7 +140,6 @@ export const texts = {
   "camera.chooseOne": "Choose a photograph",
   "camera.drop": "or drop them here",
   "camera.dropOne": "or drop it here",
-  "camera.dropNow": "Drop the photographs",
 
   "key.heading": { "api-key": "API key", cognito: "Access token" },
   "key.text": {
@@ -153,7 +151,6 @@ export const texts = {
   "key.refused": "The service did not accept it. Check it, or ask for another.",
   "key.use": "Use it",
   "key.cancel": "Cancel",
-  "key.other": "Enter another",
 
   again: "Try again",
 
@@ -191,6 +188,10 @@ export const texts = {
     offline: ["This device is offline", "Connect to the network, then try again."],
     timeout: ["The answer takes too long", "The network may be slow. Try again."],
     unreachable: ["The service does not answer", "Check the network, and that the service is running."],
+    unreachable_or_key: [
+      "The service does not answer, or not to this key",
+      "Check the network. To try again with another key, press the button.",
+    ],
     upload_failed: ["The upload was refused", "Try again."],
     key_needed: ["A key is needed", "Try again, and enter it."],
     forbidden: ["The service does not let you in", "Ask whoever runs it."],
