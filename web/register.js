@@ -120,6 +120,7 @@ function add(registration) {
   $("list").prepend(element);
   $("registered").hidden = false;
   queue.add(registration);
+  element.scrollIntoView({ block: "nearest" });
 }
 
 function again(registration, changes = {}) {
@@ -188,7 +189,7 @@ function problemOf(registration) {
     ways.push(use("item.useId", as(others)));
   } else if (problem.code === "person_exists") {
     ways.push(use("item.newId", as(others)), use("item.addAnyway", { isNew: false }));
-  } else {
+  } else if (registration.canBeTriedAgain) {
     ways.push(button(t("item.retry"), "retry", () => again(registration)));
   }
   ways.push(button(t("item.remove"), "remove", () => remove(registration)));
@@ -210,15 +211,16 @@ function showProgress() {
   $("progress").max = Math.max(1, all.length);
   $("progress").value = done + failed.length;
   $("progress-text").textContent = t("register.progressText", { done, failed: failed.length, total: all.length });
-  $("retry-all").hidden = failed.length < 2;
-  $("retry-all").lastChild.textContent = t("register.retryAll", { failed: failed.length });
+  const worthwhile = all.filter(({ canBeTriedAgain }) => canBeTriedAgain).length;
+  $("retry-all").hidden = worthwhile < 2;
+  $("retry-all").lastChild.textContent = t("register.retryAll", { failed: worthwhile });
   $("clear").disabled = isUnderWay;
 }
 
 $("retry-all").append(icon("retry"), "");
 $("retry-all").addEventListener("click", () => {
   for (const registration of [...items.keys()].reverse()) {
-    if (registration.state === "failed") again(registration);
+    if (registration.canBeTriedAgain) again(registration);
   }
 });
 $("clear").addEventListener("click", () => {

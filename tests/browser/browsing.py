@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from playwright.sync_api import Browser, Page, Playwright
+from playwright.sync_api import Browser, Page, Playwright, expect
 
 from tests.photographs import opened
 
@@ -78,7 +78,7 @@ def _frame(photograph: bytes) -> bytes:
 
 def drop(page: Page, *paths: Path) -> None:
     """Drop files or folders onto a page, as a desktop does."""
-    page.wait_for_function("document.querySelector('h1').textContent")  # its scripts have run
+    expect(page.locator("h1")).not_to_be_empty()  # its scripts have run
     devtools = page.context.new_cdp_session(page)
     data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
     for step in ("dragEnter", "dragOver", "drop"):

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from infra.pages import PagesConfig
 from localaws.pages import LocalPages
-from tests.browser.browsing import DESKTOP, PHONE
+from tests.browser.browsing import PHONE
 from tests.browser.conftest import Open
 from tests.browser.people import (
     choose,
@@ -49,10 +49,9 @@ def expect_accessible(page: Page) -> None:
         assert broken == [], f"{scheme}: {json.dumps(broken, indent=2)}"
 
 
-@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 @pytest.mark.parametrize("path", ["", "register.html", "verify.html", "nothing.html"])
-def test_as_they_open(running: Service, open_page: Open, path: str, viewport: Any) -> None:
-    page = open_page(path, viewport=viewport)
+def test_as_they_open(running: Service, open_page: Open, path: str) -> None:
+    page = open_page(path)
     expect(page.get_by_role("heading", level=1)).to_be_visible()
 
     expect_accessible(page)
@@ -75,7 +74,7 @@ def test_registered_and_refused(service: Service, open_page: Open) -> None:
 def test_answers(service: Service, open_page: Open) -> None:
     service.register(photograph("obama.jpg"), name="Barack Obama", personId="obama")
     service.upload("faces/barry/barry.jpg", photograph("obama2.jpg"))
-    page = open_page("verify.html")
+    page = open_page("verify.html", viewport=PHONE)
     answers = [
         (photograph("obama.jpg"), "match", "Barack Obama"),
         (photograph("biden.jpg"), "stranger", "Not recognised"),

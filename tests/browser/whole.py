@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,11 +47,16 @@ def running(**environment: str) -> Iterator[WholeService]:
         text=True,
     )
     with process:
+        output = process.stdout
+        assert output is not None
+        ready = r"^ready pages (\S+) API \S+ AWS (\S+)$"
+        found = next(filter(None, (re.match(ready, line) for line in output)), None)
+        assert found, "it ended before it was ready"
+        # It goes on to write its log, and would wait if nobody read it.
+        reader = threading.Thread(target=output.read, name="output of the service")
+        reader.start()
         try:
-            assert process.stdout is not None
-            ready = r"^ready pages (\S+) API \S+ AWS (\S+)$"
-            found = next(filter(None, (re.match(ready, line) for line in process.stdout)), None)
-            assert found, "it ended before it was ready"
             yield WholeService(*found.groups())
         finally:
             process.terminate()
+            reader.join()

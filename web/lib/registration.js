@@ -6,6 +6,14 @@ import { needsUpload, prepare } from "./photographs.js";
 import { Problem } from "./problem.js";
 
 const AT_ONCE = 3;
+const OF_THE_PHOTOGRAPH = new Set([
+  "no_face",
+  "several_faces",
+  "poor_quality",
+  "image_too_small",
+  "image_too_large",
+  "unsupported_image",
+]);
 
 /** A photograph and what has become of it so far. */
 export class Registration {
@@ -48,6 +56,11 @@ export class Registration {
 
   get isDone() {
     return ["indexed", "slow"].includes(this.state);
+  }
+
+  /** Say whether it is worth another try: a photograph that is no good stays so. */
+  get canBeTriedAgain() {
+    return this.state === "failed" && !OF_THE_PHOTOGRAPH.has(this.problem.code);
   }
 
   /** Let go of the picture. */

@@ -90,7 +90,7 @@ export const texts = {
   "state.notRegistered": ({ name, problem }) => `${name} is not registered: ${problem}`,
   "item.photograph": ({ name }) => `Photograph of ${name}`,
   "item.retry": "Try again",
-  "item.remove": "Remove from the list",
+  "item.remove": "Remove",
   "item.useId": ({ personId }) => `Add it to ${personId}`,
   "item.newId": ({ personId }) => `Register as ${personId}`,
   "item.addAnyway": "It is the same person: add it",
