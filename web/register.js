@@ -71,9 +71,7 @@ const stage = new Stage($("stage"), {
     files,
   ),
   actions: [
-    button(t("camera.take"), "shutter", async () => isReady() && registerPerson([await stage.take()]), {
-      class: "button primary",
-    }),
+    button(t("camera.take"), "shutter", () => takePhotograph(), { class: "button primary" }),
   ],
 });
 const folder = $("folder");
@@ -86,12 +84,15 @@ acceptDrops((found) => {
   if (found.files.length && isReady()) registerPerson(found.files);
 });
 
-function registerPerson(photographs) {
+async function takePhotograph() {
+  // What the camera gives needs not to be made smaller again.
+  if (isReady()) registerPerson([await stage.take()], true);
+}
+
+function registerPerson(photographs, asItIs = originals.checked) {
   const person = { name: name.value.trim(), personId: personId.value };
-  for (const file of photographs) {
-    const isNew = !known.has(person.personId);
-    add(new Registration(file, person, { asItIs: originals.checked && file instanceof File, isNew }));
-  }
+  const isNew = !known.has(person.personId);
+  add(photographs.map((file) => new Registration(file, person, { asItIs, isNew })));
 }
 
 /** Register folders, one for each person; the folder says who it is, as in S3. */
@@ -99,28 +100,28 @@ function registerPeople(people) {
   if (!people.length) return announce(t("register.noPhotographs"));
   if (!isAgreed()) return undefined;
   const taken = new Set();
-  for (const { name: folderName, files: photographs } of people) {
+  const registrations = people.flatMap(({ name: folderName, files: photographs }) => {
     let id = idForFolder(folderName);
-    while (taken.has(id)) id = nextId(id);
+    while (taken.has(id)) id = nextId(id); // two names that come to the same
     taken.add(id);
-    for (const file of photographs) {
-      add(new Registration(file, { name: folderName, personId: id }, { asItIs: originals.checked }));
-    }
-  }
-  return undefined;
+    const person = { name: folderName, personId: id };
+    return photographs.map((file) => new Registration(file, person, { asItIs: originals.checked }));
+  });
+  return add(registrations);
 }
 
 // --- the list ----------------------------------------------------------------------------------
 
 const queue = new Queue(show);
 
-function add(registration) {
-  const element = h("li", { class: "item" });
-  items.set(registration, element);
-  $("list").prepend(element);
+/** Put photographs at the head of the list, in their order, and into the queue. */
+function add(registrations) {
+  for (const registration of registrations) items.set(registration, h("li", { class: "item" }));
+  const elements = registrations.map((registration) => items.get(registration));
+  $("list").prepend(...elements);
   $("registered").hidden = false;
-  queue.add(registration);
-  element.scrollIntoView({ block: "nearest" });
+  registrations.forEach((registration) => queue.add(registration));
+  elements[0]?.scrollIntoView({ block: "nearest" });
 }
 
 function again(registration, changes = {}) {
@@ -219,7 +220,7 @@ function showProgress() {
 
 $("retry-all").append(icon("retry"), "");
 $("retry-all").addEventListener("click", () => {
-  for (const registration of [...items.keys()].reverse()) {
+  for (const registration of items.keys()) {
     if (registration.canBeTriedAgain) again(registration);
   }
 });

@@ -84,7 +84,12 @@ const stage = new Stage($("stage"), {
 acceptDrops(({ files, people }) => checkFile([...files, ...people.flatMap((one) => one.files)]));
 
 async function checkCamera() {
-  if (isReady()) await check(await stage.take());
+  if (isReady()) await checkPicture();
+}
+
+/** Check what the camera shows: it needs not to be made smaller again. */
+async function checkPicture() {
+  await check(await stage.take(), { asItIs: true });
 }
 
 async function checkFile([photograph]) {
@@ -112,7 +117,7 @@ function watch() {
     if (latest.isUnderWay || document.hidden || document.querySelector("dialog[open]")) return;
     const event = steadiness.look(grey(stage.video));
     if (event === "left") idle(t("verify.watching"));
-    if (event === "check") await check(await stage.take());
+    if (event === "check") await checkPicture();
   }, EVERY);
 }
 
@@ -128,13 +133,13 @@ function pause() {
 let latest = { isUnderWay: false };
 let shown = null; // URL of the picture beside the answer
 
-async function check(photograph) {
+async function check(photograph, { asItIs = false } = {}) {
   const asked = isOneToOne() ? personId.value.trim() : null;
   const mine = (latest = { isUnderWay: true });
   show("checking", null, h("p", { class: "answer-line" }, h("span", { class: "spinner" }), t("verify.checking")));
   let prepared = { thumbnail: null };
   try {
-    prepared = await prepare(photograph);
+    prepared = await prepare(photograph, { asItIs });
     const verification = await api.verify(prepared.blob, asked);
     if (mine === latest) tell(verification, asked, prepared.thumbnail);
   } catch (error) {

@@ -42,9 +42,9 @@ def test_checking_by_itself_stops_when_the_api_is_down(running: Service, open_pa
     with LocalPages(config, running.aws.url) as pages:
         page = open_page("verify.html", pages=pages)
 
-        page.get_by_label("Check by itself").check()
+        page.get_by_label("Check continuously").check()
 
-        expect(page.get_by_label("Check by itself")).not_to_be_checked()
+        expect(page.get_by_label("Check continuously")).not_to_be_checked()
         expect_answer(page, "problem", "The service does not answer")
 
 

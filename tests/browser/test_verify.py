@@ -149,12 +149,12 @@ def test_by_itself_whenever_somebody_holds_still(
         checks: list[str] = []
         page.on("request", lambda request: checks.append(request.method))
 
-        page.get_by_label("Check by itself").check()
+        page.get_by_label("Check continuously").check()
 
         for _ in range(2):
             expect_answer(page, "match", "Barack Obama")
             expect_answer(page, "stranger", "Not recognised")
-        page.get_by_label("Check by itself").uncheck()
+        page.get_by_label("Check continuously").uncheck()
         # One for each who came, and perhaps one who is there already.
         assert checks.count("POST") in (4, 5)
         page.context.close()
