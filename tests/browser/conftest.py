@@ -16,7 +16,7 @@ from tests.browser import whole as whole_service
 from tests.photographs import photograph
 from tests.service import Service
 
-PATIENCE = 20_000
+PATIENCE = 30_000
 
 Open = Callable[..., Page]
 

@@ -59,9 +59,8 @@ def test_the_camera_waits_to_be_started_where_it_is_not_allowed_yet(
     expect(page.get_by_role("button", name="Start the camera")).to_be_visible()
 
 
-@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_by_file(obama: Service, open_page: Open, viewport: Any) -> None:
-    page = open_page("verify.html", viewport=viewport)
+def test_by_file(obama: Service, open_page: Open) -> None:
+    page = open_page("verify.html", viewport=PHONE)
 
     choose(page, photograph("obama2.jpg"))
 
@@ -142,21 +141,16 @@ def test_by_itself_whenever_somebody_holds_still(
     obama: Service, open_page: Open, playwright: Playwright, films: Path
 ) -> None:
     film = browsing.film(
-        films / "visitors.y4m", photograph("obama.jpg"), photograph("biden.jpg"), seconds=2.5
+        films / "visitors.y4m", photograph("obama.jpg"), photograph("biden.jpg"), seconds=3
     )
     with browsing.browser(playwright, *browsing.camera(film)) as chromium:
         page = open_page("verify.html", chromium=chromium)
-        checks: list[str] = []
-        page.on("request", lambda request: checks.append(request.method))
 
         page.get_by_label("Check continuously").check()
 
-        for _ in range(2):
-            expect_answer(page, "match", "Barack Obama")
-            expect_answer(page, "stranger", "Not recognised")
-        page.get_by_label("Check continuously").uncheck()
-        # One for each who came, and perhaps one who is there already.
-        assert checks.count("POST") in (4, 5)
+        expect_answer(page, "match", "Barack Obama")
+        expect_answer(page, "stranger", "Not recognised")
+        expect_answer(page, "match", "Barack Obama")
         page.context.close()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import subprocess
 import sys
 import uuid
@@ -22,6 +23,7 @@ from infra.pages import (
     publish,
 )
 from localaws.pages import LocalPages
+from localaws.ports import PortInUse
 from localaws.project import Project
 from localaws.server import EmbeddedAWS
 from tests.conftest import ROOT
@@ -121,6 +123,11 @@ def test_only_what_is_published_is_served() -> None:
             assert "missing.heading" in answer.text
         assert requests.post(pages.url, timeout=5).status_code == 405
         assert requests.head(pages.url, timeout=5).content == b""
+
+
+def test_a_port_in_use_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(PortInUse):
+        LocalPages(PagesConfig("http://127.0.0.1:8000"), "", taken.getsockname()[1])
 
 
 def test_the_local_server_names_api_and_aws_to_the_pages() -> None:
