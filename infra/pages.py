@@ -3,12 +3,12 @@ put into the cloud. ``infra/pages.yaml`` is the bucket and distribution that the
 """
 
 import json
-import mimetypes
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import boto3
 
@@ -28,7 +28,13 @@ SECURITY_HEADERS = {
 }
 """Of every answer, beside the content security policy."""
 
-_CONTENT_TYPES = {".js": "text/javascript", ".svg": "image/svg+xml"}
+CONTENT_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+"""Of the files that are published; what else may lie in the folder is not."""
 _DELETED_AT_ONCE = 1000
 
 
@@ -41,6 +47,12 @@ class PagesConfig:
     auth: Literal["none", "api-key", "cognito"] = "none"
     """What the API asks of its callers."""
     region: str = "us-east-1"
+
+    @property
+    def api_origin(self) -> str:
+        """Origin of the API: parameter ``ApiOrigin`` of ``infra/pages.yaml``."""
+        address = urlsplit(self.api_url)
+        return f"{address.scheme}://{address.netloc}"
 
     def to_script(self) -> bytes:
         """Write ``config.js``."""
@@ -64,10 +76,7 @@ class PagesFile:
     @property
     def content_type(self) -> str:
         """Its media type."""
-        suffix = Path(self.name).suffix
-        media_type = _CONTENT_TYPES.get(suffix) or mimetypes.types_map[suffix]
-        is_text = media_type.startswith("text/")
-        return f"{media_type}; charset=utf-8" if is_text else media_type
+        return CONTENT_TYPES[Path(self.name).suffix]
 
 
 def files(config: PagesConfig) -> Iterator[PagesFile]:
@@ -76,7 +85,7 @@ def files(config: PagesConfig) -> Iterator[PagesFile]:
     The pages themselves come last, so that what they need is there before them.
     """
     yield PagesFile("config.js", config.to_script())
-    paths = [path for path in WEB.rglob("*") if path.is_file() and path.name != "config.js"]
+    paths = [path for path in WEB.rglob("*") if path.suffix in CONTENT_TYPES]
     for path in sorted(paths, key=lambda path: (path.suffix == ".html", path)):
         yield PagesFile(path.relative_to(WEB).as_posix(), path.read_bytes())
 

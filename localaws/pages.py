@@ -31,7 +31,7 @@ class LocalPages:
             localaws.ports.PortInUse: another program listens there.
         """
         self._config = config
-        policy = content_security_policy(config.api_url, aws_url)
+        policy = content_security_policy(config.api_origin, aws_url)
         self._headers = {
             **SECURITY_HEADERS,
             "Content-Security-Policy": policy,

@@ -4,7 +4,7 @@ import { Stage } from "./lib/camera.js";
 import { announce, button, complain, framed, h, icon } from "./lib/dom.js";
 import { acceptDrops, chosen } from "./lib/drop.js";
 import { idFor, idForFolder, isPersonId, nextId } from "./lib/ids.js";
-import { Queue, Registration } from "./lib/registration.js";
+import { Owners, Queue, Registration } from "./lib/registration.js";
 import { explain, fillIn, t } from "./lib/texts.js";
 
 fillIn();
@@ -14,7 +14,7 @@ const [name, personId, consent, originals] = ["name", "person-id", "consent", "o
 const STEPS = ["sent", "stored", "indexed"];
 const STEPS_DONE = { waiting: 0, preparing: 0, sending: 0, stored: 2, indexed: 3 };
 const items = new Map(); // registration: its element in the list
-const known = new Set(); // ids that were registered on this page, so need no second look
+const owners = new Owners();
 
 // --- who ---------------------------------------------------------------------------------------
 
@@ -79,9 +79,8 @@ const folder = $("folder");
 folder.addEventListener("change", () => registerPeople(chosen(folder).people));
 $("choose-folder").addEventListener("click", () => isAgreed() && folder.click());
 acceptDrops((found) => {
-  if (!found.files.length && !found.people.length) announce(t("register.noPhotographs"));
   if (found.people.length) registerPeople(found.people);
-  if (found.files.length && isReady()) registerPerson(found.files);
+  if (found.files.length || !found.people.length) isReady() && registerPerson(found.files);
 });
 
 async function takePhotograph() {
@@ -91,14 +90,12 @@ async function takePhotograph() {
 
 function registerPerson(photographs, asItIs = originals.checked) {
   const person = { name: name.value.trim(), personId: personId.value };
-  const isNew = !known.has(person.personId);
-  add(photographs.map((file) => new Registration(file, person, { asItIs, isNew })));
+  add(photographs.map((file) => new Registration(file, person, { asItIs, owners })));
 }
 
 /** Register folders, one for each person; the folder says who it is, as in S3. */
 function registerPeople(people) {
-  if (!people.length) return announce(t("register.noPhotographs"));
-  if (!isAgreed()) return undefined;
+  if (!isAgreed()) return;
   const taken = new Set();
   const registrations = people.flatMap(({ name: folderName, files: photographs }) => {
     let id = idForFolder(folderName);
@@ -107,7 +104,7 @@ function registerPeople(people) {
     const person = { name: folderName, personId: id };
     return photographs.map((file) => new Registration(file, person, { asItIs: originals.checked }));
   });
-  return add(registrations);
+  add(registrations);
 }
 
 // --- the list ----------------------------------------------------------------------------------
@@ -116,12 +113,14 @@ const queue = new Queue(show);
 
 /** Put photographs at the head of the list, in their order, and into the queue. */
 function add(registrations) {
+  $("no-photographs").hidden = registrations.length > 0;
+  if (!registrations.length) return announce(t("register.noPhotographs"));
   for (const registration of registrations) items.set(registration, h("li", { class: "item" }));
   const elements = registrations.map((registration) => items.get(registration));
   $("list").prepend(...elements);
   $("registered").hidden = false;
   registrations.forEach((registration) => queue.add(registration));
-  elements[0]?.scrollIntoView({ block: "nearest" });
+  return elements[0].scrollIntoView({ block: "nearest" });
 }
 
 function again(registration, changes = {}) {
@@ -154,7 +153,6 @@ function show(registration) {
   element.replaceChildren(picture, body);
   if (hadFocus) element.querySelector("button")?.focus();
   if (registration.isDone) {
-    known.add(person.personId);
     announce(t("state.registered", person));
   } else if (state === "failed") {
     announce(t("state.notRegistered", { ...person, problem: explain(problem).title }));
@@ -189,7 +187,13 @@ function problemOf(registration) {
   if (problem.code === "face_registered_to_another_person" && others) {
     ways.push(use("item.useId", as(others)));
   } else if (problem.code === "person_exists") {
-    ways.push(use("item.newId", as(others)), use("item.addAnyway", { isNew: false }));
+    ways.push(use("item.newId", as(others)));
+    ways.push(
+      button(t("item.addAnyway"), null, () => {
+        owners.accept(registration.person.personId);
+        again(registration);
+      }),
+    );
   } else if (registration.canBeTriedAgain) {
     ways.push(button(t("item.retry"), "retry", () => again(registration)));
   }
@@ -232,6 +236,7 @@ $("next").addEventListener("click", () => {
   stage.stop();
   $("person").reset();
   idIsOffered = true;
+  owners.forget();
   name.focus();
 });
 addEventListener("beforeunload", (event) => {

@@ -93,10 +93,11 @@ async function checkPicture() {
 }
 
 async function checkFile([photograph]) {
-  if (photograph && isReady()) await check(photograph);
+  if (!photograph) tellProblem(new Problem("unsupported_image"));
+  else if (isReady()) await check(photograph);
 }
 
-// --- checking by itself ------------------------------------------------------------------------
+// --- checking continuously -----------------------------------------------------------------------
 
 const steadiness = new Steadiness();
 let watching = null;
@@ -106,11 +107,14 @@ continuous.addEventListener("change", () => {
   watch();
 });
 
-/** Look at the camera's picture as long as checking by itself is on. */
+/** Look at the camera's picture as long as that is switched on. */
 function watch() {
   clearInterval(watching);
   watching = null;
-  if (!stage?.isRunning || !continuous.checked) return;
+  if (!stage.isRunning || !continuous.checked) {
+    if (answer.dataset.kind === "idle") idle(t("verify.idle"));
+    return;
+  }
   steadiness.forget();
   idle(t("verify.watching"));
   watching = setInterval(async () => {
@@ -181,7 +185,7 @@ function tell({ verified, person, similarity, threshold, matches, face }, asked,
   );
 }
 
-function tellProblem(problem, photograph, thumbnail) {
+function tellProblem(problem, photograph, thumbnail = null) {
   const { title, advice } = explain(problem);
   show(
     "problem",

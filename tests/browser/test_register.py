@@ -224,6 +224,35 @@ def test_two_people_of_one_name_are_kept_apart(service: Service, open_page: Open
     assert service.whose(photograph("biden.jpg")) == "joe-2"
 
 
+def test_the_same_person_may_look_otherwise(service: Service, open_page: Open) -> None:
+    service.register(photograph("biden.jpg"), name="Joe", personId="joe")
+    service.settle()
+    page = open_page("register.html")
+
+    introduce(page, "Joe")
+    register(page, photograph("obama.jpg"), photograph("obama2.jpg"))
+    expect(item(page, "Joe").get_by_text("Somebody else has this id")).to_have_count(2)
+    page.get_by_role("button", name="It is the same person: add it").first.click()
+    expect(page.get_by_text("1 of 2 photographs registered, 1 not")).to_be_visible()
+    page.get_by_role("button", name="It is the same person: add it").click()
+
+    expect(page.get_by_text("2 of 2 photographs registered", exact=True)).to_be_visible()
+    assert {key.split("/")[1] for key in service.objects()} == {"joe"}
+
+
+def test_files_without_a_photograph_are_told(
+    running: Service, open_page: Open, tmp_path: Path
+) -> None:
+    file = tmp_path / "minutes.pdf"
+    file.write_bytes(b"%PDF-1.7")
+    page = open_page("register.html")
+
+    introduce(page, "Joe")
+    drop(page, file)
+
+    expect(page.get_by_text("There is no photograph among these files.").first).to_be_visible()
+
+
 def test_with_the_keyboard_alone(service: Service, open_page: Open, tmp_path: Path) -> None:
     page = open_page("register.html")
     focus = page.locator(":focus")

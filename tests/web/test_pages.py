@@ -144,7 +144,7 @@ def test_the_cloud_sends_the_same_headers_as_the_local_server() -> None:
     config = resources["Headers"]["Properties"]["ResponseHeadersPolicyConfig"]
     security = config["SecurityHeadersConfig"]
     values = {
-        "ApiOrigin": "https://api.example.com",
+        "ApiOrigin": CONFIG.api_origin,
         "PhotographBucket": "photographs",
         "AWS::Region": "eu-west-1",
         "AWS::URLSuffix": "amazonaws.com",
@@ -153,7 +153,7 @@ def test_the_cloud_sends_the_same_headers_as_the_local_server() -> None:
     for name, value in values.items():
         policy = policy.replace(f"${{{name}}}", value)
 
-    with LocalPages(PagesConfig("https://api.example.com"), "https://s3.example.com") as pages:
+    with LocalPages(CONFIG, "https://s3.example.com") as pages:
         local = requests.get(pages.url, timeout=5).headers
 
     assert policy == content_security_policy(

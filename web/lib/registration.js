@@ -22,12 +22,12 @@ export class Registration {
   thumbnail = null;
   box = null;
 
-  /** `asItIs` sends the file unchanged; `isNew` makes sure that the id is nobody else's. */
-  constructor(file, person, { asItIs = false, isNew = false } = {}) {
+  /** `asItIs` sends the file unchanged; with `owners` the id must not be somebody else's. */
+  constructor(file, person, { asItIs = false, owners = null } = {}) {
     this.file = file;
     this.person = person;
     this.asItIs = asItIs;
-    this.isNew = isNew;
+    this.owners = owners;
   }
 
   /** Go the whole way; `onChange` is told of every step. */
@@ -43,7 +43,7 @@ export class Registration {
       this.forget();
       this.thumbnail = thumbnail;
       step("sending");
-      if (this.isNew) await this.#refuseOthersId(blob);
+      if (this.owners) await this.owners.refuseOthers(this.person.personId, blob);
       const imageKey = needsUpload(blob) ? await this.#upload(blob) : await this.#send(blob);
       step("stored");
       step((await isIndexed(imageKey)) ? "indexed" : "slow");
@@ -80,20 +80,47 @@ export class Registration {
     await api.upload(blob, upload);
     return imageKey;
   }
+}
 
-  /** Two people of one name get the same id offered: look whether its owner has this face. */
-  async #refuseOthersId(blob) {
-    if (needsUpload(blob)) return;
+/**
+ * Knows of ids whether they are somebody else's: two people of one name are offered the same id.
+ *
+ * The first photograph for an id is compared with the faces under it, if there are any. What comes
+ * of that holds for all that follow, until it is forgotten.
+ */
+export class Owners {
+  #isOthers = new Map(); // promises by id
+
+  async refuseOthers(personId, blob) {
+    if (needsUpload(blob)) return; // too large to be compared beforehand
+    if (!this.#isOthers.has(personId)) this.#isOthers.set(personId, looksDifferent(blob, personId));
     try {
-      const { verified } = await api.verify(blob, this.person.personId);
-      if (!verified) {
-        throw new Problem("person_exists", { personId: nextId(this.person.personId) });
-      }
+      if (!(await this.#isOthers.get(personId))) return;
     } catch (problem) {
-      // Nobody has it; or the photograph is no good, which registering tells more exactly.
-      const isNoObjection = ["person_unknown", "no_face"].includes(problem.code);
-      if (!isNoObjection) throw problem;
+      this.#isOthers.delete(personId);
+      // Registering tells more exactly what is wrong with a photograph.
+      if (problem.code === "no_face") return;
+      throw problem;
     }
+    throw new Problem("person_exists", { personId: nextId(personId) });
+  }
+
+  /** Take somebody's word for whose id it is. */
+  accept(personId) {
+    this.#isOthers.set(personId, Promise.resolve(false));
+  }
+
+  forget() {
+    this.#isOthers.clear();
+  }
+}
+
+async function looksDifferent(blob, personId) {
+  try {
+    return !(await api.verify(blob, personId)).verified;
+  } catch (problem) {
+    if (problem.code === "person_unknown") return false;
+    throw problem;
   }
 }
 

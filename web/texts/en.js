@@ -75,7 +75,7 @@ export const texts = {
   "register.nameTooLong": "The name is too long: up to 200 characters.",
   "register.idWrong": "Use letters, digits, and . _ - only: 1 to 64 of them.",
   "register.consentMissing": "Tick this first, once the person has agreed.",
-  "register.noPhotographs": "There was no photograph in what you dropped.",
+  "register.noPhotographs": "There is no photograph among these files.",
 
   "state.waiting": "Waiting",
   "state.preparing": "Preparing",
