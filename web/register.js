@@ -46,7 +46,9 @@ function isReady() {
   complain(name, trimmed ? tooLong : t("register.nameMissing"));
   complain(personId, isPersonId(personId.value) || !trimmed ? "" : t("register.idWrong"));
   complain(consent, consent.checked ? "" : t("register.consentMissing"));
-  const wrong = [name, personId, consent].find((field) => field.getAttribute("aria-invalid") === "true");
+  const wrong = [name, personId, consent].find(
+    (field) => field.getAttribute("aria-invalid") === "true",
+  );
   wrong?.focus();
   return !wrong;
 }
@@ -147,7 +149,12 @@ function show(registration) {
   const body = h(
     "div",
     { class: "item-body" },
-    h("p", { class: "item-name" }, h("strong", {}, person.name), h("span", { class: "hint" }, person.personId)),
+    h(
+      "p",
+      { class: "item-name" },
+      h("strong", {}, person.name),
+      h("span", { class: "hint" }, person.personId),
+    ),
     state === "failed" ? problemOf(registration) : steps(state),
   );
   element.replaceChildren(picture, body);
@@ -171,7 +178,10 @@ function steps(state) {
     ...STEPS.map((step, place) => {
       if (place < done) return h("li", { class: "step done" }, icon("check"), t(`state.${step}`));
       const isCurrent = place === done;
-      const properties = { class: isCurrent ? "step now" : "step", "aria-current": isCurrent && "step" };
+      const properties = {
+        class: isCurrent ? "step now" : "step",
+        "aria-current": isCurrent && "step",
+      };
       return h("li", properties, t(`state.${isCurrent ? current : step}`));
     }),
   );
@@ -181,7 +191,8 @@ function problemOf(registration) {
   const { problem } = registration;
   const { title, advice } = explain(problem);
   const others = problem.personId;
-  const use = (key, changes) => button(t(key, changes.person ?? {}), null, () => again(registration, changes));
+  const use = (key, changes) =>
+    button(t(key, changes.person ?? {}), null, () => again(registration, changes));
   const as = (id) => ({ person: { ...registration.person, personId: id } });
   const ways = [];
   if (problem.code === "face_registered_to_another_person" && others) {
@@ -215,7 +226,11 @@ function showProgress() {
   $("registered").hidden = all.length === 0;
   $("progress").max = Math.max(1, all.length);
   $("progress").value = done + failed.length;
-  $("progress-text").textContent = t("register.progressText", { done, failed: failed.length, total: all.length });
+  $("progress-text").textContent = t("register.progressText", {
+    done,
+    failed: failed.length,
+    total: all.length,
+  });
   const worthwhile = all.filter(({ canBeTriedAgain }) => canBeTriedAgain).length;
   $("retry-all").hidden = worthwhile < 2;
   $("retry-all").lastChild.textContent = t("register.retryAll", { failed: worthwhile });

@@ -65,10 +65,20 @@ const checking = button(t("verify.check"), "shutter", () => checkCamera(), {
   class: "button primary",
   id: "check",
 });
-const continuous = h("input", { type: "checkbox", id: "continuous", role: "switch", "aria-describedby": "continuous-hint" });
+const continuous = h("input", {
+  type: "checkbox",
+  id: "continuous",
+  role: "switch",
+  "aria-describedby": "continuous-hint",
+});
 const stage = new Stage($("stage"), {
   dropText: t("camera.dropOne"),
-  chooser: h("span", {}, button(t("camera.chooseOne"), "upload", () => isReady() && file.click()), file),
+  chooser: h(
+    "span",
+    {},
+    button(t("camera.chooseOne"), "upload", () => isReady() && file.click()),
+    file,
+  ),
   actions: [
     checking,
     h(
@@ -140,7 +150,11 @@ let shown = null; // URL of the picture beside the answer
 async function check(photograph, { asItIs = false } = {}) {
   const asked = isOneToOne() ? personId.value.trim() : null;
   const mine = (latest = { isUnderWay: true });
-  show("checking", null, h("p", { class: "answer-line" }, h("span", { class: "spinner" }), t("verify.checking")));
+  show(
+    "checking",
+    null,
+    h("p", { class: "answer-line" }, h("span", { class: "spinner" }), t("verify.checking")),
+  );
   let prepared = { thumbnail: null };
   try {
     prepared = await prepare(photograph, { asItIs });
@@ -161,8 +175,17 @@ function tell({ verified, person, similarity, threshold, matches, face }, asked,
   if (!verified) {
     const title = asked ? t("verify.notConfirmed", values) : t("verify.notRecognised");
     const reason = t(asked ? "verify.notConfirmedText" : "verify.notRecognisedText", values);
-    const register = !asked && h("a", { class: "button", href: "register.html" }, t("verify.register"));
-    show("stranger", thumbnail, sign("stranger"), heading(title), h("p", {}, reason), register, checked);
+    const register =
+      !asked && h("a", { class: "button", href: "register.html" }, t("verify.register"));
+    show(
+      "stranger",
+      thumbnail,
+      sign("stranger"),
+      heading(title),
+      h("p", {}, reason),
+      register,
+      checked,
+    );
     return;
   }
   const others = matches.slice(1);
@@ -180,7 +203,18 @@ function tell({ verified, person, similarity, threshold, matches, face }, asked,
         "section",
         { class: "others" },
         h("h3", {}, t("verify.others")),
-        h("ul", {}, ...others.map((match) => h("li", {}, h("span", {}, match.name), h("span", { class: "number" }, t("verify.percent", match))))),
+        h(
+          "ul",
+          {},
+          ...others.map((match) =>
+            h(
+              "li",
+              {},
+              h("span", {}, match.name),
+              h("span", { class: "number" }, t("verify.percent", match)),
+            ),
+          ),
+        ),
       ),
   );
 }
@@ -229,6 +263,8 @@ function show(kind, thumbnail, ...content) {
 }
 
 idle(t("verify.idle"));
-if ((await navigator.permissions?.query({ name: "camera" }).catch(() => null))?.state === "granted") {
+if (
+  (await navigator.permissions?.query({ name: "camera" }).catch(() => null))?.state === "granted"
+) {
   stage.start();
 }

@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(skip)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
     """What drives Chromium."""
     expect.set_options(timeout=PATIENCE)
@@ -39,13 +39,13 @@ def playwright() -> Iterator[Playwright]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of what cameras show."""
     return tmp_path_factory.mktemp("films")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium(playwright: Playwright, films: Path) -> Iterator[Browser]:
     """Chromium with a camera that shows one person; pages have to be granted it."""
     film = browsing.film(films / "obama.y4m", photograph("obama.jpg"))
@@ -53,14 +53,14 @@ def chromium(playwright: Playwright, films: Path) -> Iterator[Browser]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def pages(running: Service) -> Iterator[LocalPages]:
     """The pages, for the running API."""
     with LocalPages(PagesConfig(running.api_url), running.aws.url) as pages:
         yield pages
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def whole() -> Iterator[whole_service.WholeService]:
     """The service in a process of its own, where one face may be several people's.
 

@@ -30,7 +30,12 @@ async () => {
       y: (part(box.top) + part(box.height) / 2) * height,
       size: part(box.height) * height,
     };
-    await draw(image, width, height, found ?? { x: width / 2, y: height * 0.4, size: height * 0.4 });
+    await draw(
+      image,
+      width,
+      height,
+      found ?? { x: width / 2, y: height * 0.4, size: height * 0.4 },
+    );
   }
 
   for (const video of document.querySelectorAll("video:not([data-drawn])")) {

@@ -44,7 +44,13 @@ export class Stage {
       this.stop();
       this.cover.querySelector("button")?.focus();
     });
-    this.running = h("div", { class: "actions stage-actions" }, ...actions, this.switch, this.stopping);
+    this.running = h(
+      "div",
+      { class: "actions stage-actions" },
+      ...actions,
+      this.switch,
+      this.stopping,
+    );
     this.files = h("p", { class: "stage-files" }, chooser, h("span", { class: "hint" }, dropText));
     element.append(this.view, this.running, this.files);
     this.#show("off");

@@ -10,7 +10,8 @@ export function h(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value !== false && value != null) element.setAttribute(name, value === true ? "" : value);
+    else if (value !== false && value != null)
+      element.setAttribute(name, value === true ? "" : value);
   }
   element.append(...children.filter((child) => child != null && child !== false));
   return element;
@@ -28,7 +29,12 @@ export function icon(name) {
 }
 
 export function button(text, iconName, onclick, properties = {}) {
-  return h("button", { type: "button", class: "button", onclick, ...properties }, iconName && icon(iconName), text);
+  return h(
+    "button",
+    { type: "button", class: "button", onclick, ...properties },
+    iconName && icon(iconName),
+    text,
+  );
 }
 
 /** Tell a screen reader, without moving the focus. */

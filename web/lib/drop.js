@@ -18,7 +18,10 @@ export async function dropped(transfer) {
 
 /** Read what was chosen with an input, for files or for a folder. */
 export function chosen(input) {
-  const found = [...input.files].map((file) => ({ path: file.webkitRelativePath || file.name, file }));
+  const found = [...input.files].map((file) => ({
+    path: file.webkitRelativePath || file.name,
+    file,
+  }));
   input.value = ""; // so that the same can be chosen again
   return grouped(found);
 }

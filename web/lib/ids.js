@@ -8,9 +8,14 @@ export function isPersonId(text) {
 
 /** Offer an id for a name; a name in a script without Latin letters gets the letters' codes. */
 export function idFor(name) {
-  const plain = name.trim().normalize("NFKD").replace(/\p{Mark}/gu, "").toLowerCase();
+  const plain = name
+    .trim()
+    .normalize("NFKD")
+    .replace(/\p{Mark}/gu, "")
+    .toLowerCase();
   const latin = plain.replace(/[^a-z0-9_.]+/g, "-").replace(/^-+|-+$/g, "");
-  const id = latin || [...name.trim()].map((letter) => letter.codePointAt(0).toString(36)).join("-");
+  const id =
+    latin || [...name.trim()].map((letter) => letter.codePointAt(0).toString(36)).join("-");
   return id.slice(0, 64).replace(/-+$/, "");
 }
 

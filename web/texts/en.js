@@ -18,7 +18,8 @@ export const texts = {
     "Register people with a photograph. Later, a look into the camera says who it is. " +
     "Nobody is recognised who was not registered.",
   "home.register": "Register a person",
-  "home.registerLead": "A name, their consent, and a photograph or two. Or a folder for a whole club.",
+  "home.registerLead":
+    "A name, their consent, and a photograph or two. Or a folder for a whole club.",
   "home.verify": "Verify a person",
   "home.verifyLead": "Who is it? Or: is it really this person? With the camera or a file.",
   "home.how": "How it works",
@@ -27,7 +28,8 @@ export const texts = {
   "home.how2": "Register",
   "home.how2Text": "The photograph is checked at once: one face, large, light and sharp enough.",
   "home.how3": "Verify",
-  "home.how3Text": "A later photograph is compared with all that are registered, within a second or so.",
+  "home.how3Text":
+    "A later photograph is compared with all that are registered, within a second or so.",
 
   "missing.title": "Not found · Facial recognition",
   "missing.heading": "This page does not exist.",
@@ -157,10 +159,7 @@ export const texts = {
   // What can go wrong: what it is, and what to do.
   problems: {
     no_face: ["No face found", "Move closer, face the camera, and take off what covers the face."],
-    several_faces: [
-      "Several faces are in the picture",
-      "Take one with only this person.",
-    ],
+    several_faces: ["Several faces are in the picture", "Take one with only this person."],
     poor_quality: [
       "The face cannot be made out well enough",
       "Move closer, turn to the light, and hold still.",
@@ -187,7 +186,10 @@ export const texts = {
     internal: ["Something went wrong in the service", "Try again. If it stays, tell who runs it."],
     offline: ["This device is offline", "Connect to the network, then try again."],
     timeout: ["The answer takes too long", "The network may be slow. Try again."],
-    unreachable: ["The service does not answer", "Check the network, and that the service is running."],
+    unreachable: [
+      "The service does not answer",
+      "Check the network, and that the service is running.",
+    ],
     unreachable_or_key: [
       "The service does not answer, or not to this key",
       "Check the network. To try again with another key, press the button.",
