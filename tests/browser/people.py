@@ -1,5 +1,6 @@
 """What a person does on the pages."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ def introduce(page: Page, name: str, person_id: str | None = None) -> None:
 
 def choose(page: Page, *photographs: bytes, button: str = "Choose a photograph") -> None:
     """Choose files in the dialog that a button opens."""
+    _wait_for_the_camera(page)
     files: Sequence[Any] = [
         {"name": f"photograph-{number}.jpg", "mimeType": "image/jpeg", "buffer": content}
         for number, content in enumerate(photographs)
@@ -50,3 +52,10 @@ def expect_answer(page: Page, kind: str, text: str) -> None:
     answer = page.locator("#answer")
     expect(answer.get_by_text(text, exact=True)).to_be_visible()
     expect(answer).to_have_attribute("data-kind", kind)
+
+
+def _wait_for_the_camera(page: Page) -> None:
+    """Wait while the camera starts by itself: what is below it moves then."""
+    state = page.evaluate("navigator.permissions.query({name: 'camera'}).then((it) => it.state)")
+    if page.url.endswith("verify.html") and state == "granted":
+        expect(page.locator(".stage-view")).to_have_attribute("data-state", re.compile("on|failed"))
