@@ -1,25 +1,26 @@
 # make run and make test set themselves up: they need Python 3.11 or newer with pip, and nothing else.
 
-PYTHON   ?= python3
-VENV     ?= .venv
-API_PORT ?= 8000
-AWS_PORT ?= 4566
-STAGE    ?= dev
-RUNS     ?= 3000
-MINUTES  ?= 10
-DATA     ?= data
+PYTHON     ?= python3
+VENV       ?= .venv
+PAGES_PORT ?= 8080
+API_PORT   ?= 8000
+AWS_PORT   ?= 4566
+STAGE      ?= dev
+RUNS       ?= 3000
+MINUTES    ?= 10
+DATA       ?= data
 
 BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test deploy undeploy fuzz soak redrive openapi check format clean
+.PHONY: help run test deploy undeploy fuzz soak redrive openapi screenshots check format clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 run: $(INSTALLED) ## run the whole service on this machine; FRESH=1 forgets who is registered
-	@$(BIN)/python -m localaws --port $(AWS_PORT) --api-port $(API_PORT) --data '$(DATA)' $(if $(filter-out 0,$(FRESH)),--fresh)
+	@$(BIN)/python -m localaws --port $(AWS_PORT) --api-port $(API_PORT) --pages-port $(PAGES_PORT) --data '$(DATA)' $(if $(filter-out 0,$(FRESH)),--fresh)
 
 test: $(INSTALLED) ## run every test
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -47,6 +48,9 @@ redrive: $(INSTALLED) ## put the events that failed through again
 
 openapi: $(INSTALLED) ## write docs/openapi.json and docs/api.html anew
 	@$(BIN)/python -m infra.openapi
+
+screenshots: $(INSTALLED) ## make docs/screenshots anew; needs Chromium
+	@$(BIN)/python -m tests.browser.screenshots
 
 check: $(INSTALLED) ## lint and check types
 	@$(BIN)/ruff check .

@@ -1,7 +1,8 @@
 """Run the embedded AWS on this machine, with this project's event handlers in it.
 
-Beside it, ``chalice local`` runs the project's API; with ``--api-port`` this does it too. With
-``--only rekognition`` it is just that, without the project and the other services.
+Beside it, ``chalice local`` runs the project's API; with ``--api-port`` this does it too, and with
+``--pages-port`` it serves the pages that call it. With ``--only rekognition`` it is just that,
+without the project and the other services.
 """
 
 import argparse
@@ -43,7 +44,9 @@ def _run(options: argparse.Namespace) -> int:
     print("starting the embedded AWS ...", flush=True)
     # Only now, so that there is something to see while it loads.
     from chalicelib.settings import Settings, SettingsError
+    from infra.pages import PagesConfig
     from localaws.api import LocalApi
+    from localaws.pages import LocalPages
     from localaws.ports import PortInUse
     from localaws.project import install
     from localaws.rekognition import ModelUnavailable
@@ -59,6 +62,10 @@ def _run(options: argparse.Namespace) -> int:
             if options.api_port is not None:
                 api = running.enter_context(LocalApi(project, options.api_port))
                 addresses.insert(0, f"API {api.url}")
+                if options.pages_port is not None:
+                    config = PagesConfig(api.url, region=os.environ["AWS_DEFAULT_REGION"])
+                    pages = LocalPages(config, aws.url, options.pages_port)
+                    addresses.insert(0, f"pages {running.enter_context(pages).url}")
                 bucket = Settings.from_environment(os.environ).faces_bucket
                 print(HINTS.format(api=api.url, aws=aws.url, bucket=bucket))
         except (PortInUse, ModelUnavailable, SettingsError, RuntimeError) as error:
@@ -120,12 +127,16 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m localaws", description=__doc__)
     parser.add_argument("--port", type=int, default=4566, help="of AWS (4566)")
     parser.add_argument("--api-port", type=int, help="of the API; without it only AWS is run")
+    parser.add_argument("--pages-port", type=int, help="of the pages; needs --api-port")
     parser.add_argument("--project", default=os.getcwd(), help="folder of the Chalice project")
     parser.add_argument("--stage", default="dev", help="whose environment the project gets (dev)")
     parser.add_argument("--data", help="folder to keep everything in; without it nothing is kept")
     parser.add_argument("--fresh", action="store_true", help="forget what is kept there")
     parser.add_argument("--only", choices=["rekognition"], help="run only this service")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.pages_port is not None and options.api_port is None:
+        parser.error("--pages-port needs --api-port: the pages call the API")
+    return options
 
 
 if __name__ == "__main__":

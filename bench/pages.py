@@ -1,0 +1,120 @@
+"""How long does it take from the click to the answer on the page?
+
+    python -m bench.pages --photo FILE --clicks 30            (FILE shows one face)
+
+Runs the whole service and Chromium with a camera that shows the photograph, registers it, and
+clicks on "Check now" again and again. A click's time ends with the frame that shows the answer.
+Printed are the medians of that, of the request to ``/verify`` as the browser sees it (with what the
+browser asks before for CORS), and of what the service itself measured of it.
+"""
+
+import argparse
+import logging
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import requests
+from playwright.sync_api import sync_playwright
+
+from bench.tables import print_table
+from infra.pages import PagesConfig
+from localaws.api import LocalApi
+from localaws.pages import LocalPages
+from localaws.project import install
+from localaws.server import EmbeddedAWS
+from tests.browser import browsing
+
+ROOT = Path(__file__).parent.parent
+WARM_UP = 3
+
+CLICK = """async () => {
+    const answer = document.getElementById("answer");
+    performance.clearResourceTimings();
+    const started = performance.now();
+    const told = new Promise((resolve) => {
+        const observer = new MutationObserver(() => {
+            if (!["match", "stranger", "problem"].includes(answer.dataset.kind)) return;
+            observer.disconnect(); // what was there before is no change, so is not seen
+            resolve(answer.dataset.kind);
+        });
+        observer.observe(answer, { attributes: true, childList: true });
+    });
+    document.getElementById("check").click();
+    const kind = await told;
+    await new Promise((painted) => requestAnimationFrame(() => setTimeout(painted)));
+    const total = performance.now() - started;
+    const [request] = performance
+        .getEntriesByType("resource")
+        .filter(({ name }) => name.endsWith("/verify"));
+    return { kind, total, request: request.duration };
+}"""
+
+
+class ServiceTimes(logging.Handler):
+    """Collects what the service logs of its requests to ``/verify``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.milliseconds: list[float] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take one line of the log."""
+        if getattr(record, "route", "") == "verify":
+            self.milliseconds.append(record.__dict__["milliseconds"])
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--photo", type=Path, required=True, help="a photograph of one face")
+    parser.add_argument("--clicks", type=int, default=30, help="how many (30)")
+    options = parser.parse_args()
+    photograph = options.photo.read_bytes()
+    times = ServiceTimes()
+    logger = logging.getLogger("facial-recognition")
+    with EmbeddedAWS() as aws, LocalApi(install(aws, str(ROOT))) as api:
+        logger.handlers = [times]
+        answer = requests.post(
+            f"{api.url}/register",
+            params={"name": "Somebody", "personId": "somebody"},
+            data=photograph,
+            headers={"Content-Type": "image/jpeg"},
+            timeout=60,
+        )
+        answer.raise_for_status()
+        aws.functions.drain()
+        with LocalPages(PagesConfig(api.url), aws.url) as pages:
+            clicks = measure(pages.url, photograph, WARM_UP + options.clicks)[WARM_UP:]
+    if any(click["kind"] != "match" for click in clicks):
+        print("error: the face was not recognised each time", file=sys.stderr)
+        return 1
+    total = statistics.median(click["total"] for click in clicks)
+    request = statistics.median(click["request"] for click in clicks)
+    service = statistics.median(times.milliseconds[-len(clicks) :])
+    print_table(
+        [
+            [f"median of {len(clicks)} clicks", "ms"],
+            ["from the click to the answer on the page", f"{total:.0f}"],
+            ["of it the request, as the browser sees it", f"{request:.0f}"],
+            ["of it the service, as it logs it", f"{service:.0f}"],
+        ]
+    )
+    return 0
+
+
+def measure(url: str, photograph: bytes, clicks: int) -> list[Any]:
+    """Click so many times; return what each took in milliseconds."""
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        film = browsing.film(Path(folder) / "film.y4m", photograph)
+        with browsing.browser(playwright, *browsing.camera(film)) as chromium:
+            page = chromium.new_context(permissions=["camera"]).new_page()
+            page.goto(f"{url}/verify.html")
+            page.get_by_role("button", name="Check now").wait_for()
+            return [page.evaluate(CLICK) for _ in range(clicks)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

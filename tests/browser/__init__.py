@@ -1,0 +1,1 @@
+"""The pages, driven in Chromium against the whole local service."""

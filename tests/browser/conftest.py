@@ -1,0 +1,115 @@
+"""Chromium, with and without a camera, and the pages that it opens."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, expect, sync_playwright
+
+from infra.pages import PagesConfig
+from localaws.pages import LocalPages
+from tests.browser import browsing
+from tests.browser import whole as whole_service
+from tests.photographs import photograph
+from tests.service import Service
+
+PATIENCE = 30_000
+
+Open = Callable[..., Page]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests where there is no browser, unless one is demanded."""
+    if browsing.chromium() or os.environ.get("REQUIRE_BROWSER") == "1":
+        return
+    skip = pytest.mark.skip(reason="Chromium is not installed (Debian: apt-get install chromium)")
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="package")
+def playwright() -> Iterator[Playwright]:
+    """What drives Chromium."""
+    expect.set_options(timeout=PATIENCE)
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of what cameras show."""
+    return tmp_path_factory.mktemp("films")
+
+
+@pytest.fixture(scope="package")
+def chromium(playwright: Playwright, films: Path) -> Iterator[Browser]:
+    """Chromium with a camera that shows one person; pages have to be granted it."""
+    film = browsing.film(films / "obama.y4m", photograph("obama.jpg"))
+    with browsing.browser(playwright, *browsing.camera(film)) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def pages(running: Service) -> Iterator[LocalPages]:
+    """The pages, for the running API."""
+    with LocalPages(PagesConfig(running.api_url), running.aws.url) as pages:
+        yield pages
+
+
+@pytest.fixture(scope="package")
+def whole() -> Iterator[whole_service.WholeService]:
+    """The service in a process of its own, where one face may be several people's.
+
+    There are photographs of two people only, so that a club can be made up from them.
+    """
+    with whole_service.running(DUPLICATE_FACE_THRESHOLD="0") as running:
+        yield running
+
+
+@pytest.fixture
+def open_page(request: pytest.FixtureRequest) -> Iterator[Open]:
+    """Opens a page: ``open_page("verify.html", viewport=…, permissions=…)``.
+
+    An error in a page's scripts, or one of its security policy, fails the test, unless it is
+    expected: ``errors`` is a part of its text.
+    """
+    found: list[str] = []
+    # That a request was answered with an error is the business of the test.
+    expected = ["Failed to load resource"]
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type == "error" and not any(part in message.text for part in expected):
+            found.append(message.text)
+
+    with ExitStack() as contexts:
+
+        def opened(
+            path: str,
+            *,
+            pages: LocalPages | str | None = None,
+            chromium: Browser | None = None,
+            viewport: Any = browsing.DESKTOP,
+            permissions: tuple[str, ...] = ("camera",),
+            errors: str | None = None,
+            before: Callable[[Page], object] = lambda page: None,
+        ) -> Page:
+            if errors is not None:
+                expected.append(errors)
+            pages = pages or request.getfixturevalue("pages")
+            chromium = chromium or request.getfixturevalue("chromium")
+            context = chromium.new_context(viewport=viewport, permissions=list(permissions))
+            contexts.callback(context.close)
+            context.set_default_timeout(PATIENCE)
+            page = context.new_page()
+            page.on("console", note)
+            page.on("pageerror", lambda error: found.append(str(error)))
+            before(page)
+            page.goto(f"{pages if isinstance(pages, str) else pages.url}/{path}")
+            return page
+
+        yield opened
+    assert found == []

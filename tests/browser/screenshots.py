@@ -1,0 +1,201 @@
+"""Pictures of every state of the pages, for the README: ``make screenshots``.
+
+No photograph may become part of the repository. So the pages work with real ones, and before a
+picture is taken a drawn figure is put over each, its head where the face was found.
+"""
+
+import io
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+
+from tests.browser import browsing, whole
+from tests.browser.people import (
+    choose,
+    expect_answer,
+    expect_registered,
+    introduce,
+    press,
+    register,
+)
+from tests.conftest import ROOT
+from tests.photographs import group, landscape, photograph, resized
+
+FOLDER = ROOT / "docs" / "screenshots"
+SCHEMES = ("light", "dark")
+WINDOWS = {"desktop": {"width": 1080, "height": 700}, "phone": browsing.PHONE}
+WIDEST = 720
+"""Pixels of a picture; the README shows it smaller still."""
+QUALITY = 50
+CLUB = ("Alan Turing", "Emmy Noether", "Grace Hopper", "Mary Jackson")
+
+FIGURES = (Path(__file__).parent / "figures.js").read_text()
+
+
+class Photographer:
+    """Takes pictures of a page in one size of window, in either colour scheme."""
+
+    def __init__(self, chromium: Browser, window: str) -> None:
+        self._window = window
+        self._context = chromium.new_context(
+            viewport=WINDOWS[window],  # type: ignore[arg-type]
+            permissions=["camera"],
+            reduced_motion="reduce",
+        )
+
+    @contextmanager
+    def page(self, url: str, **options: Any) -> Iterator[Page]:
+        """Open a page."""
+        page = self._context.new_page()
+        for event, handler in options.items():
+            page.route(event, handler)
+        page.goto(url)
+        expect(page.locator("h1")).not_to_be_empty()
+        yield page
+        page.close()
+
+    def take(self, page: Page, state: str, *, full_page: bool = True) -> None:
+        """Take a picture in each colour scheme."""
+        page.evaluate("document.activeElement?.blur(); scrollTo(0, 0)")
+        page.mouse.move(0, 0)
+        page.evaluate(FIGURES)
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            picture = Image.open(io.BytesIO(page.screenshot(full_page=full_page)))
+            file = FOLDER / f"{state}-{self._window}-{scheme}.webp"
+            picture.thumbnail((WIDEST, picture.height), Image.Resampling.LANCZOS)
+            picture.convert("RGB").save(file, quality=QUALITY, method=6)
+
+    def refuse_camera(self) -> None:
+        """Have the camera refused from now on."""
+        self._context.clear_permissions()
+
+
+def main() -> int:
+    """Take all pictures anew."""
+    if browsing.chromium() is None:
+        print("error: Chromium is not installed", file=sys.stderr)
+        return 1
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
+    expect.set_options(timeout=20_000)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        whole.running(DUPLICATE_FACE_THRESHOLD="0") as service,
+        sync_playwright() as playwright,
+    ):
+        film = browsing.film(Path(folder) / "film.y4m", photograph("obama.jpg"))
+        with browsing.browser(playwright, *browsing.camera(film)) as chromium:
+            for window in WINDOWS:
+                photographer = Photographer(chromium, window)
+                for states in (home, registering, club, verifying, failing):
+                    states(photographer, service.pages_url, Path(folder) / window)
+    size = sum(file.stat().st_size for file in FOLDER.iterdir())
+    print(f"{len(list(FOLDER.iterdir()))} pictures, {size / 1e6:.2f} MB, in {FOLDER}")
+    return 0
+
+
+def home(photographer: Photographer, url: str, folder: Path) -> None:
+    """The start."""
+    with photographer.page(url) as page:
+        photographer.take(page, "home")
+
+
+def registering(photographer: Photographer, url: str, folder: Path) -> None:
+    """One person, by camera and by file."""
+    with photographer.page(f"{url}/register.html") as page:
+        photographer.take(page, "register")
+        press(page, "Choose photographs")
+        photographer.take(page, "register-incomplete")
+        introduce(page, "Ada Lovelace")
+        press(page, "Start the camera")
+        expect(page.get_by_role("button", name="Take the photograph")).to_be_visible()
+        photographer.take(page, "register-camera")
+        press(page, "Take the photograph")
+        expect_registered(page, "Ada Lovelace")
+        register(page, group("obama.jpg", "biden.jpg"))
+        expect(page.get_by_text("1 of 2 photographs registered, 1 not")).to_be_visible()
+        photographer.take(page, "registered")
+
+
+def club(photographer: Photographer, url: str, folder: Path) -> None:
+    """A folder for each member, of whom some fail at first."""
+    for number, name in enumerate(CLUB):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "portrait.jpg").write_bytes(
+            resized(photograph("obama2.jpg"), 600 + number)
+        )
+    unlucky = iter([True, True])
+
+    def fail_twice(route: Route) -> None:
+        (route.abort if next(unlucky, False) else route.continue_)()
+
+    with photographer.page(f"{url}/register.html", **{"**/register?*": fail_twice}) as page:
+        page.get_by_label("They know this, and they agree.").check()
+        browsing.drop(page, folder)
+        expect(page.get_by_text("2 of 4 photographs registered, 2 not")).to_be_visible()
+        photographer.take(page, "register-club")
+
+
+def verifying(photographer: Photographer, url: str, folder: Path) -> None:
+    """Every answer."""
+    with photographer.page(f"{url}/verify.html") as page:
+        expect(page.get_by_role("button", name="Check now")).to_be_visible()
+        photographer.take(page, "verify")
+        answers: list[tuple[Callable[[], None], str, str, str]] = [
+            (lambda: press(page, "Check now"), "match", "Ada Lovelace", "verify-match"),
+            (
+                lambda: choose(page, photograph("biden.jpg")),
+                "stranger",
+                "Not recognised",
+                "verify-stranger",
+            ),
+            (lambda: choose(page, landscape()), "problem", "No face found", "verify-no-face"),
+        ]
+        for act, kind, text, state in answers:
+            act()
+            expect_answer(page, kind, text)
+            photographer.take(page, state)
+        page.get_by_label("Is it this person?").check()
+        page.get_by_label("Person id").fill("ada-lovelace")
+        press(page, "Check now")
+        expect(page.get_by_text("Confirmed", exact=True)).to_be_visible()
+        photographer.take(page, "verify-one-to-one")
+
+
+def failing(photographer: Photographer, url: str, folder: Path) -> None:
+    """A key that is wrong, an API that does not answer, a camera that is refused."""
+    config = b'export const config = {apiUrl: "/api", auth: "api-key", languages: ["en"]};'
+    with photographer.page(
+        f"{url}/verify.html",
+        **{
+            "**/config.js": lambda route: route.fulfill(
+                body=config, content_type="text/javascript"
+            ),
+        },
+    ) as page:
+        choose(page, photograph("biden.jpg"))
+        expect(page.get_by_role("dialog", name="API key")).to_be_visible()
+        photographer.take(page, "key", full_page=False)
+    with photographer.page(
+        f"{url}/verify.html", **{"**/verify": lambda route: route.abort()}
+    ) as page:
+        choose(page, photograph("biden.jpg"))
+        expect_answer(page, "problem", "The service does not answer")
+        photographer.take(page, "api-down")
+    photographer.refuse_camera()
+    with photographer.page(f"{url}/verify.html") as page:
+        press(page, "Start the camera")
+        expect(page.get_by_text("The camera is not allowed", exact=True)).to_be_visible()
+        photographer.take(page, "camera-refused")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""The whole service as ``make run`` starts it, in a process of its own."""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+
+from tests.conftest import ROOT
+from tests.service import BUCKET
+
+
+@dataclass(frozen=True)
+class WholeService:
+    """Where its parts are."""
+
+    pages_url: str
+    aws_url: str
+
+    def photographs(self) -> list[str]:
+        """List the keys in the bucket."""
+        s3: Any = boto3.client(
+            "s3",
+            endpoint_url=self.aws_url,
+            region_name="us-east-1",
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+        )
+        return [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET)["Contents"]]
+
+
+@contextmanager
+def running(**environment: str) -> Iterator[WholeService]:
+    """Start it on free ports, with further variables in its environment."""
+    ports = ("--port", "0", "--api-port", "0", "--pages-port", "0")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "localaws", *ports],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        output = process.stdout
+        assert output is not None
+        ready = r"^ready pages (\S+) API \S+ AWS (\S+)$"
+        found = next(filter(None, (re.match(ready, line) for line in output)), None)
+        assert found, "it ended before it was ready"
+        # It goes on to write its log, and would wait if nobody read it.
+        reader = threading.Thread(target=output.read, name="output of the service")
+        reader.start()
+        try:
+            yield WholeService(*found.groups())
+        finally:
+            process.terminate()
+            reader.join()

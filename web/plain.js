@@ -1,0 +1,5 @@
+// A page that only has texts.
+
+import { fillIn } from "./lib/texts.js";
+
+fillIn();
