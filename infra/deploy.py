@@ -25,13 +25,14 @@ from botocore.exceptions import (
 )
 
 from chalicelib.settings import Settings, SettingsError
-from infra import adopt, application, data, stages
+from infra import adopt, application, data, pages, stages
 from infra.record import PROJECT, Record
 from infra.stages import Names, Stage, UnknownStage
 
 OPTIONAL = {
     "alarms": "nobody is told when photographs fail to be indexed, or of errors and slowness",
     "usage-plan": "there are no API keys, and no limits to what a caller may ask for",
+    "pages": "nobody can register and verify in a browser",
     "concurrency": "a big upload is throttled by Rekognition, and takes longer for it",
     "gateway-responses": "errors that API Gateway answers itself are no problem details",
 }
@@ -66,6 +67,12 @@ class Deploy:
         queue_arn = self._make_data()
         self._adapt()
         api_id, url = self._deploy_application()
+        if not self._is_left_out("pages"):
+            pages_url = self._make_pages(url)
+            if self._let_call(pages_url):  # which the bucket and the API have to be told
+                self._make_data()
+                self._adapt()
+                self._deploy_application()
         self._surround(api_id, queue_arn)
         return url
 
@@ -160,6 +167,37 @@ class Deploy:
             return api["rest_api_id"], f"{endpoint.rstrip('/')}/{path}"
         return api["rest_api_id"], api["rest_api_url"]
 
+    def _make_pages(self, api_url: str) -> str:
+        """Make bucket and distribution of the pages, and put the pages there.
+
+        Returns:
+            Their address.
+        """
+        step("pages")
+        settings = Settings.from_environment(self._stage.environment)
+        auth = settings.auth
+        assert auth != "iam", "which pages are refused with"
+        config = pages.PagesConfig(api_url, auth, self._region)
+        report("the first time it takes CloudFront some minutes")
+        made = data.deploy(
+            self._session,
+            pages.stack_name(self._stage.application),
+            pages.TEMPLATE,
+            {"ApiOrigin": config.api_origin, "PhotographBucket": settings.faces_bucket},
+            report,
+        )
+        pages.publish(self._session, made["BucketName"], made["DistributionId"], config)
+        report(f"published: {made['PagesUrl']}")
+        return made["PagesUrl"]
+
+    def _let_call(self, origin: str) -> bool:
+        """Let the pages call the API, unless other pages were named; say if that is new."""
+        environment, options = self._stage.environment, self._stage.deploy
+        if options.get("cors_origin") or environment.get("CORS_ORIGIN") == origin:
+            return False
+        environment["CORS_ORIGIN"] = origin
+        return True
+
     def _surround(self, api_id: str, queue_arn: str) -> None:
         """Do what Chalice does not."""
         step("around it")
@@ -239,9 +277,10 @@ def take_options(stage: Stage, options: argparse.Namespace) -> None:
         DeployError: it is not allowed.
     """
     environment, kept = stage.environment, stage.deploy
-    for variable, value in (("AUTH", options.auth), ("CORS_ORIGIN", options.cors_origin)):
-        if value:
-            environment[variable] = value
+    if options.auth:
+        environment["AUTH"] = options.auth
+    if options.cors_origin:
+        environment["CORS_ORIGIN"] = kept["cors_origin"] = options.cors_origin
     if "AWS_ENDPOINT_URL" in environment:
         raise DeployError(
             f"the stage {stage.name} is for the embedded AWS of this machine; name another"
@@ -267,6 +306,8 @@ def take_options(stage: Stage, options: argparse.Namespace) -> None:
         raise DeployError(
             "an API key opens nothing without a usage plan: AUTH=iam, AUTH=cognito or AUTH=none"
         )
+    if settings.auth == "iam" and "pages" not in kept.get("without", []):
+        raise DeployError("the pages cannot sign requests: with AUTH=iam say WITHOUT=pages")
 
 
 def main() -> int:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import boto3
 
 WEB = Path(__file__).parent.parent / "web"
+TEMPLATE = Path(__file__).with_name("pages.yaml")
 
 CACHE_CONTROL = "public, max-age=0, s-maxage=31536000, must-revalidate"
 """A browser asks each time whether a file is still the same; the distribution keeps it until it is
@@ -36,6 +37,11 @@ CONTENT_TYPES = {
 }
 """Of the files that are published; what else may lie in the folder is not."""
 _DELETED_AT_ONCE = 1000
+
+
+def stack_name(application: str) -> str:
+    """Name the stack of an application's pages; ``application`` is the API function's name."""
+    return f"{application}-pages"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from chalicelib.settings import Settings
-from infra import application, data
+from infra import application, data, pages
 from infra.deploy import DeployError, chalice, guarded, report, step
 from infra.record import Record
 from infra.stages import Stage
@@ -39,6 +39,7 @@ def remove_application(session: boto3.Session, stage: Stage) -> None:
         report("deleted")
     else:
         report("nothing is deployed")
+    _remove_pages(session, pages.stack_name(stage.application))
     stack = data.stack_name(stage.application)
     if data.exists(session, stack):
         settings = Settings.from_environment(stage.environment)
@@ -47,6 +48,14 @@ def remove_application(session: boto3.Session, stage: Stage) -> None:
         )
         data.deploy(session, stack, data.TEMPLATE, given, report)
     report(f"kept: the photographs in {stage.environment['FACES_BUCKET']}, records and faces")
+
+
+def _remove_pages(session: boto3.Session, stack: str) -> None:
+    if data.exists(session, stack):
+        report(f"{stack}: deleting, which takes CloudFront some minutes ...")
+        _empty_bucket(session, data.outputs(session, stack)["BucketName"])
+        data.delete(session, stack)
+        report(f"{stack}: deleted")
 
 
 def delete_data(session: boto3.Session, stage: Stage) -> None:
@@ -74,13 +83,17 @@ def delete_data(session: boto3.Session, stage: Stage) -> None:
 
 
 def _delete_bucket(session: boto3.Session, bucket: str) -> None:
+    _empty_bucket(session, bucket)
+    session.client("s3").delete_bucket(Bucket=bucket)
+
+
+def _empty_bucket(session: boto3.Session, bucket: str) -> None:
     s3 = session.client("s3")
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
         found: list[Any] = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
         objects: Any = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in found]
         if objects:
             s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
-    s3.delete_bucket(Bucket=bucket)
 
 
 def _delete_table(session: boto3.Session, table: str) -> None:

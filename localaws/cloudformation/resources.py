@@ -28,6 +28,9 @@ _MISSING = frozenset(
 class ResourceType(ABC):
     """A type of resource. Calls fail as its service does."""
 
+    name_property: str | None = None
+    """The property that names it, where CloudFormation makes up a name if there is none."""
+
     def __init__(self, session: boto3.Session) -> None:
         """Take the session with which the service is called."""
         self.session = session
@@ -76,6 +79,8 @@ def _found(look: Callable[..., Any], **arguments: Any) -> bool:
 
 class Bucket(ResourceType):
     """``AWS::S3::Bucket``."""
+
+    name_property = "BucketName"
 
     def exists(self, properties: Properties) -> bool:
         return _found(self.client("s3").head_bucket, Bucket=properties["BucketName"])
@@ -140,8 +145,8 @@ def _lifecycle_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
 class BucketPolicy(ResourceType):
     """``AWS::S3::BucketPolicy``.
 
-    Statements about encrypted connections are left out: this server has no others than plain
-    ones, so a bucket that demands encryption could not be used at all.
+    Left out are statements about encrypted connections, since this server has no others than plain
+    ones and the bucket could not be used at all; and those for AWS's own services.
     """
 
     def exists(self, properties: Properties) -> bool:
@@ -153,6 +158,7 @@ class BucketPolicy(ResourceType):
             statement
             for statement in document["Statement"]
             if "aws:SecureTransport" not in statement.get("Condition", {}).get("Bool", {})
+            and "Service" not in statement["Principal"]
         ]
         if statements:
             policy = json.dumps({**document, "Statement": statements})
@@ -333,6 +339,92 @@ class Dashboard(ResourceType):
         self.client("cloudwatch").delete_dashboards(DashboardNames=[properties["DashboardName"]])
 
 
+class OriginAccessControl(ResourceType):
+    """``AWS::CloudFront::OriginAccessControl``."""
+
+    def _find(self, properties: Properties) -> str | None:
+        name = properties["OriginAccessControlConfig"]["Name"]
+        found = self.client("cloudfront").list_origin_access_controls()["OriginAccessControlList"]
+        named = [item["Id"] for item in found.get("Items", []) if item["Name"] == name]
+        return named[0] if named else None
+
+    def exists(self, properties: Properties) -> bool:
+        return self._find(properties) is not None
+
+    def create(self, properties: Properties) -> None:
+        self.client("cloudfront").create_origin_access_control(**properties)
+
+    def made(self, properties: Properties) -> MadeResource:
+        identifier = self._find(properties) or ""
+        return MadeResource(identifier, Id=identifier)
+
+    def delete(self, properties: Properties) -> None:
+        self.client("cloudfront").delete_origin_access_control(Id=self._find(properties))
+
+
+class ResponseHeadersPolicy(ResourceType):
+    """``AWS::CloudFront::ResponseHeadersPolicy``.
+
+    It is nothing but what the template says: nobody here serves a distribution's answers.
+    """
+
+    def exists(self, properties: Properties) -> bool:
+        return False
+
+    def create(self, properties: Properties) -> None:
+        pass
+
+    def made(self, properties: Properties) -> MadeResource:
+        name = properties["ResponseHeadersPolicyConfig"]["Name"]
+        return MadeResource(name, Id=name)
+
+    def delete(self, properties: Properties) -> None:
+        pass
+
+
+class Distribution(ResourceType):
+    """``AWS::CloudFront::Distribution``, which is told by its comment."""
+
+    def _config(self, properties: Properties) -> dict[str, Any]:
+        """Write a template's configuration as CloudFront's API has it, with counted lists."""
+        given = dict(properties["DistributionConfig"])
+        given["IsIPV6Enabled"] = given.pop("IPV6Enabled", True)
+        given["CustomErrorResponses"] = [
+            {**answer, "ResponseCode": str(answer["ResponseCode"])}
+            for answer in given.get("CustomErrorResponses", [])
+        ]
+        counted: dict[str, Any] = _counted(given)
+        return {"CallerReference": given["Comment"], **counted}
+
+    def _find(self, properties: Properties) -> Any:
+        comment = properties["DistributionConfig"]["Comment"]
+        found = self.client("cloudfront").list_distributions()["DistributionList"]
+        return next((d for d in found.get("Items", []) if d["Comment"] == comment), None)
+
+    def exists(self, properties: Properties) -> bool:
+        return self._find(properties) is not None
+
+    def create(self, properties: Properties) -> None:
+        self.client("cloudfront").create_distribution(DistributionConfig=self._config(properties))
+
+    def made(self, properties: Properties) -> MadeResource:
+        found = self._find(properties)
+        return MadeResource(found["Id"], Id=found["Id"], DomainName=found["DomainName"])
+
+    def delete(self, properties: Properties) -> None:
+        cloudfront, identifier = self.client("cloudfront"), self._find(properties)["Id"]
+        etag = cloudfront.get_distribution(Id=identifier)["ETag"]
+        cloudfront.delete_distribution(Id=identifier, IfMatch=etag)
+
+
+def _counted(value: Any) -> Any:
+    if isinstance(value, list):
+        return {"Quantity": len(value), "Items": [_counted(item) for item in value]}
+    if isinstance(value, dict):
+        return {key: _counted(item) for key, item in value.items()}
+    return value
+
+
 TYPES: dict[str, type[ResourceType]] = {
     "AWS::S3::Bucket": Bucket,
     "AWS::S3::BucketPolicy": BucketPolicy,
@@ -342,6 +434,9 @@ TYPES: dict[str, type[ResourceType]] = {
     "AWS::SNS::Topic": Topic,
     "AWS::CloudWatch::Alarm": Alarm,
     "AWS::CloudWatch::Dashboard": Dashboard,
+    "AWS::CloudFront::OriginAccessControl": OriginAccessControl,
+    "AWS::CloudFront::ResponseHeadersPolicy": ResponseHeadersPolicy,
+    "AWS::CloudFront::Distribution": Distribution,
 }
 
 

@@ -264,7 +264,11 @@ class CloudFormation:
         for name in template.in_order():
             resource = template.resources[name]
             kind = self._type(resource)
-            wanted = properties[name] = template.properties(name, made)
+            wanted = template.properties(name, made)
+            if kind.name_property:
+                made_up = f"{stack.name}-{name}-{stack.identifier[-12:]}".lower()
+                wanted = {kind.name_property: made_up, **wanted}
+            properties[name] = wanted
             try:
                 if name not in stack.made:
                     if self._begin(kind, wanted, change_set, resource):

@@ -12,7 +12,7 @@ import boto3
 from infra.stages import Stage
 
 ROOT = Path(__file__).parent.parent.parent
-DEPLOYED_WITH = ["app.py", "chalicelib", "infra", "requirements.txt", ".chalice", "Makefile"]
+DEPLOYED_WITH = ["app.py", "chalicelib", "infra", "web", "requirements.txt", ".chalice"]
 BUILT = Path(".chalice") / "deployments"
 """Where Chalice keeps the packages that it has built."""
 ACCOUNT, REGION = "123456789012", "us-east-1"
