@@ -366,9 +366,16 @@ def _from_json(body: bytes, kind: type[T]) -> T:
     asked = msgspec.convert(fields, kind, dec_hook=_as_it_is)
     # A dictionary keeps the last of several members with one name. Those before it show by the
     # quotes around their names, which nothing else accounts for.
-    if body.count(b'"') != sum(2 + value.count(b'"') for value in members.values()):
+    if body.count(b'"') != sum(2 + _quotes(value) for value in members.values()):
         raise MalformedRequest("A field comes twice.")
     return asked
+
+
+def _quotes(value: bytes) -> int:
+    """Count the quotes in a JSON value; of a long text without escapes that would take a while."""
+    if b"\\" in value:
+        return value.count(b'"')
+    return 2 if value[:1] == b'"' else 0
 
 
 def _photograph(value: bytes) -> Photograph | None:
