@@ -74,7 +74,7 @@ class Deploy:
                 self._adapt()
                 self._deploy_application()
         self._surround(api_id, queue_arn)
-        return url
+        return self._address(api_id, url)
 
     def _locate(self) -> None:
         """Find out where this goes to."""
@@ -160,11 +160,6 @@ class Deploy:
         record.store()
         api = record.rest_api()
         assert api is not None, "a deploy makes an API"
-        endpoint = os.environ.get("AWS_ENDPOINT_URL")
-        if endpoint:  # the embedded AWS serves APIs below its own address
-            gateway_stage = self._stage.config["api_gateway_stage"]
-            path = f"restapis/{api['rest_api_id']}/{gateway_stage}/_user_request_/"
-            return api["rest_api_id"], f"{endpoint.rstrip('/')}/{path}"
         return api["rest_api_id"], api["rest_api_url"]
 
     def _make_pages(self, api_url: str) -> str:
@@ -197,6 +192,14 @@ class Deploy:
             return False
         environment["CORS_ORIGIN"] = origin
         return True
+
+    def _address(self, api_id: str, url: str) -> str:
+        """Return where the API answers: the embedded AWS serves it below its own address."""
+        endpoint = os.environ.get("AWS_ENDPOINT_URL")
+        if not endpoint:
+            return url
+        gateway_stage = self._stage.config["api_gateway_stage"]
+        return f"{endpoint.rstrip('/')}/restapis/{api_id}/{gateway_stage}/_user_request_/"
 
     def _surround(self, api_id: str, queue_arn: str) -> None:
         """Do what Chalice does not."""

@@ -49,6 +49,9 @@ class Template:
             allowed = declared[name].get("AllowedValues")
             if allowed and value not in allowed:
                 raise TemplateError(f"Parameter '{name}' must be one of {allowed}")
+            pattern = declared[name].get("AllowedPattern")
+            if pattern and not re.fullmatch(pattern, str(value)):
+                raise TemplateError(f"Parameter '{name}' must match pattern {pattern}")
         return {name: str(value) for name, value in values.items()}
 
     def in_order(self) -> Iterator[str]:

@@ -33,6 +33,17 @@ class ProjectCopy:
             else:
                 shutil.copy(source, folder / name)
 
+        # They need a second deploy of the application, and most tests are about other things.
+        stage = self.stage()
+        stage.deploy["without"] = ["pages"]
+        stage.save()
+
+    def with_pages(self) -> None:
+        """Let the pages be deployed, too, as they are for anybody else."""
+        stage = self.stage()
+        del stage.deploy["without"]
+        stage.save()
+
     def run(self, module: str, *options: str, **environment: str) -> "Done":
         """Run ``python -m infra.<module> --stage prod`` with further options."""
         stage = () if "--stage" in options else ("--stage", "prod")

@@ -14,7 +14,7 @@ from localaws.server import EmbeddedAWS
 
 BUCKET = """
 Parameters:
-  Name: {Type: String}
+  Name: {Type: String, AllowedPattern: "[a-z]+"}
   Keep: {Type: String, Default: "no", AllowedValues: ["yes", "no"]}
 Conditions:
   Keeps: !Equals [!Ref Keep, "yes"]
@@ -142,6 +142,7 @@ def test_templates_that_cannot_be_used_are_refused(stacks: Any, text: str, messa
         ({}, r"\[Name\] must have values"),
         ({"Name": "a", "Other": "b"}, r"\[Other\] do not exist"),
         ({"Name": "a", "Keep": "perhaps"}, "must be one of"),
+        ({"Name": "A"}, "must match pattern"),
     ],
 )
 def test_parameters_are_checked(parameters: dict[str, str], message: str) -> None:

@@ -103,6 +103,31 @@ def test_a_stage_of_another_name_has_everything_of_its_own(copy: ProjectCopy) ->
     assert len(rest_apis()) == 2
 
 
+def test_the_pages_are_published_and_may_call_the_api(copy: ProjectCopy) -> None:
+    copy.with_pages()
+    copy.deploy()
+
+    said = boto3.client("cloudformation").describe_stacks(StackName="facial-recognition-prod-pages")
+    made = {o["OutputKey"]: o["OutputValue"] for o in said["Stacks"][0]["Outputs"]}
+    s3 = boto3.client("s3")
+    config = s3.get_object(Bucket=made["BucketName"], Key="config.js")["Body"].read().decode()
+    assert f"https://{rest_apis()[0]}.execute-api.us-east-1.amazonaws.com/prod" in config
+    assert '"auth": "api-key"' in config
+    for function in functions().values():
+        assert function["Environment"]["Variables"]["CORS_ORIGIN"] == made["PagesUrl"]
+    [rule] = s3.get_bucket_cors(Bucket=BUCKET)["CORSRules"]
+    assert rule["AllowedOrigins"] == [made["PagesUrl"]]
+
+
+def test_pages_of_ones_own_are_named_and_stay_so(copy: ProjectCopy) -> None:
+    copy.deploy("--without", "pages", "--cors-origin", "https://faces.example.org")
+
+    done = copy.deploy("--without", "alarms")
+
+    assert "pages: created" in done.said
+    assert copy.stage().environment["CORS_ORIGIN"] == "https://faces.example.org"
+
+
 # --- accounts as people have them ---
 
 
@@ -197,6 +222,7 @@ def test_existing_resources_that_do_not_fit_are_named(
     ("options", "message"),
     [
         (["--auth", "none"], "OPEN_TO_ALL=yes"),
+        (["--auth", "iam", "--without", ""], "with AUTH=iam say WITHOUT=pages"),
         (["--auth", "cognito"], "COGNITO_USER_POOL_ARN"),
         (["--auth", "password"], "AUTH"),
         (["--without", "usage-plan"], "an API key opens nothing without a usage plan"),

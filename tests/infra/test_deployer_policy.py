@@ -22,6 +22,7 @@ botocore.client.BaseClient._make_api_call = noting
 ACTIONS = {
     "s3:DeleteObjects": "s3:DeleteObjectVersion",
     "s3:HeadBucket": "s3:ListBucket",
+    "s3:ListObjectsV2": "s3:ListBucket",
     "s3:GetBucketNotificationConfiguration": "s3:GetBucketNotification",
     "s3:PutBucketNotificationConfiguration": "s3:PutBucketNotification",
     "s3:ListObjectVersions": "s3:ListBucketVersions",
@@ -38,6 +39,9 @@ MADE_BY_CLOUDFORMATION = {
     "AWS::SNS::Topic": "sns:CreateTopic",
     "AWS::CloudWatch::Alarm": "cloudwatch:PutMetricAlarm",
     "AWS::CloudWatch::Dashboard": "cloudwatch:PutDashboard",
+    "AWS::CloudFront::OriginAccessControl": "cloudfront:CreateOriginAccessControl",
+    "AWS::CloudFront::ResponseHeadersPolicy": "cloudfront:CreateResponseHeadersPolicy",
+    "AWS::CloudFront::Distribution": "cloudfront:CreateDistribution",
 }
 
 
@@ -65,6 +69,7 @@ def test_it_grants_each_call_of_deploy_and_undeploy(copy: ProjectCopy, tmp_path:
     calls = tmp_path / "calls"
     noting: Any = {"PYTHONPATH": str(tmp_path / "noting"), "CALLS": str(calls)}
 
+    copy.with_pages()
     for module in ("deploy", "deploy", "undeploy"):
         done = copy.run(module, **noting)
         assert done.code == 0, done.error
@@ -85,7 +90,7 @@ def test_it_is_about_nothing_but_this_application() -> None:
     for statement in document["Statement"]:
         arns = statement["Resource"]
         for arn in [arns] if isinstance(arns, str) else arns:
-            assert statement["Sid"] in ("Concurrency", "Api") or any(
+            assert statement["Sid"] in ("Api", "Concurrency", "Distribution") or any(
                 name in arn
                 for name in (
                     "facial-recognition-",
