@@ -14,7 +14,7 @@ BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test deploy undeploy fuzz soak redrive openapi screenshots check format clean
+.PHONY: help run test deploy undeploy fuzz soak bench redrive openapi screenshots check format clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -42,6 +42,9 @@ fuzz: $(INSTALLED) ## try a million inputs and, for MINUTES, requests: is each a
 
 soak: $(INSTALLED) ## try thousands of histories with faults: does all end in agreement?
 	@CONVERGENCE_RUNS=$(RUNS) $(BIN)/python -m pytest tests/integration/test_convergence.py
+
+bench: $(INSTALLED) ## measure everything: make bench PHOTOS=DIR, a folder per person
+	@$(BIN)/python -m bench.report --photos '$(PHOTOS)'
 
 redrive: $(INSTALLED) ## put the events that failed through again
 	@$(BIN)/python -m infra.redrive --stage $(STAGE)

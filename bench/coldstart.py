@@ -99,7 +99,7 @@ def compare(what: str, runs: int, kinds: dict[str, Callable[[], float]]) -> None
     medians = {kind: statistics.median(measured) * 1000 for kind, measured in times.items()}
     first = next(iter(medians.values()))
     rows = [[kind, f"{median:.0f}", f"{median / first:.2f}"] for kind, median in medians.items()]
-    print_table([[what, "median ms", "ratio"], *rows])
+    print_table([[what, "median ms", "ratio"], *rows], what.replace(" ", "-"))
     print(flush=True)
 
 

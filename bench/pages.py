@@ -100,7 +100,8 @@ def main() -> int:
             ["from the click to the answer on the page", f"{total:.0f}"],
             ["of it the request, as the browser sees it", f"{request:.0f}"],
             ["of it the service, as it logs it", f"{service:.0f}"],
-        ]
+        ],
+        "pages",
     )
     return 0
 

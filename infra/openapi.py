@@ -307,6 +307,29 @@ OPERATIONS = (
     ),
 )
 
+SECURITY_SCHEMES: Json = {
+    "apiKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "x-api-key",
+        "description": "Where the stage has `AUTH=api-key`, which is what a deploy gives it.",
+    },
+    "userPool": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Authorization",
+        "description": "A token of the stage's Cognito user pool, where it has `AUTH=cognito`.",
+    },
+    "awsSignature": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Authorization",
+        "description": "AWS Signature Version 4, where the stage has `AUTH=iam`.",
+        "x-amazon-apigateway-authtype": "awsSigv4",
+    },
+}
+"""What API Gateway asks of callers; `make run` asks nothing."""
+
 
 def document() -> Json:
     """Describe the whole API."""
@@ -332,8 +355,13 @@ def document() -> Json:
                     "variables": {"api": {"default": "api"}, "region": {"default": "us-east-1"}},
                 },
             ],
+            "security": [*({name: []} for name in SECURITY_SCHEMES), {}],
             "paths": {o.path: {"post": _operation(o, schemas)} for o in OPERATIONS},
-            "components": {"schemas": schemas, "headers": {**HEADERS, "Retry-After": RETRY_AFTER}},
+            "components": {
+                "schemas": schemas,
+                "headers": {**HEADERS, "Retry-After": RETRY_AFTER},
+                "securitySchemes": SECURITY_SCHEMES,
+            },
         }
     )
     return described
