@@ -45,7 +45,9 @@ def test_by_camera(service: Service, open_page: Open, viewport: Any) -> None:
     assert picture is not None
     assert picture["y"] <= box["y"]
     assert box["y"] + box["height"] <= picture["y"] + picture["height"] * 0.6  # he stands
-    assert "".join(service.objects()).startswith("faces/barack-obama/")
+    (key,) = service.objects()
+    assert key.startswith("faces/barack-obama/")
+    assert (service.photograph(key) or {})["consent"] == "pages-en-1"
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 

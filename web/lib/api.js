@@ -17,14 +17,14 @@ export function verify(photograph, personId) {
   return call("verify", photograph, { personId });
 }
 
-/** Register a photograph of a person. */
-export function register(photograph, { name, personId }) {
-  return call("register", photograph, { name, personId });
+/** Register a photograph of a person, who agreed to the text of a version. */
+export function register(photograph, { name, personId }, consent) {
+  return call("register", photograph, { name, personId, consent });
 }
 
 /** Have an upload allowed, for a photograph that is too large for a request. */
-export function allowUpload({ name, personId, contentType }) {
-  return call("register", JSON.stringify({ name, personId, contentType }));
+export function allowUpload({ name, personId }, consent, contentType) {
+  return call("register", JSON.stringify({ name, personId, consent, contentType }));
 }
 
 /** Bring the index in line with one photograph; the answer says what came of it. */

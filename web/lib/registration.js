@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { nextId } from "./ids.js";
 import { needsUpload, prepare } from "./photographs.js";
 import { Problem } from "./problem.js";
+import { t } from "./texts.js";
 
 const AT_ONCE = 3;
 const OF_THE_PHOTOGRAPH = new Set([
@@ -70,13 +71,14 @@ export class Registration {
   }
 
   async #send(blob) {
-    const { imageKey, face } = await api.register(blob, this.person);
+    const { imageKey, face } = await api.register(blob, this.person, t("register.consentVersion"));
     this.box = face?.boundingBox;
     return imageKey;
   }
 
   async #upload(blob) {
-    const { imageKey, upload } = await api.allowUpload({ ...this.person, contentType: blob.type });
+    const consent = t("register.consentVersion");
+    const { imageKey, upload } = await api.allowUpload(this.person, consent, blob.type);
     await api.upload(blob, upload);
     return imageKey;
   }

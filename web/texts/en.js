@@ -46,6 +46,8 @@ export const texts = {
     "Offered from the name. Letters, digits, and . _ - up to 64; it stays the same for every " +
     "photograph of this person.",
   "register.consent": "Consent",
+  // Kept with each photograph. Another text, another version: the old ones have to be kept, too.
+  "register.consentVersion": "pages-en-1",
   "register.consentText":
     "What is kept: the photograph, the name, and measurements of the face by which it can be " +
     "found again. They are compared with every photograph that is verified here, and used for " +
@@ -184,6 +186,12 @@ export const texts = {
     throttled: ["The service is busy", "Wait a moment, then try again."],
     service_unavailable: ["The service is not available", "Wait a moment, then try again."],
     internal: ["Something went wrong in the service", "Try again. If it stays, tell who runs it."],
+    photograph_not_kept: ["The photograph is no longer there", "Take it anew."],
+    unauthorized: ["The service does not know you", "Ask whoever runs it for a new key."],
+    not_found: ["The service is somewhere else", "Tell who runs it."],
+    method_not_allowed: ["The service did not understand", "Tell who runs it."],
+    unsupported_media_type: ["The service did not understand", "Tell who runs it."],
+    request_timeout: ["The photograph took too long", "The network may be slow. Try again."],
     offline: ["This device is offline", "Connect to the network, then try again."],
     timeout: ["The answer takes too long", "The network may be slow. Try again."],
     unreachable: [
