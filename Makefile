@@ -23,7 +23,7 @@ run: $(INSTALLED) ## run the whole service on this machine; FRESH=1 forgets who 
 	@$(BIN)/python -m localaws --port $(AWS_PORT) --api-port $(API_PORT) --pages-port $(PAGES_PORT) --data '$(DATA)' $(if $(filter-out 0,$(FRESH)),--fresh)
 
 test: $(INSTALLED) ## run every test
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 # What is asked for here is kept in .chalice/config.json; docs/deployment.md tells of each.
 DEPLOY = $(if $(AUTH),--auth '$(AUTH)') $(if $(OPEN_TO_ALL),--open-to-all) \

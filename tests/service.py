@@ -54,7 +54,7 @@ class Service:
 
     def settle(self) -> None:
         """Wait until no event is left to be handled."""
-        self.aws.functions.drain()
+        self.aws.functions.drain(timeout=300)
 
     def whose(self, image: bytes) -> str | None:
         """Say whose face a photograph shows, by verifying it."""

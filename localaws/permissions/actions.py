@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, unquote
+from xml.etree import ElementTree
 
 from localaws.account import ACCOUNT_ID, REGION
 from localaws.operations import query_of, s3_location, s3_operation
@@ -91,6 +92,12 @@ def _s3(environ: "WSGIEnvironment") -> Iterator[Need]:
         suffix = "Version" if "versionId" in parse_qs(query) else ""
         yield Need(f"s3:GetObject{suffix}", _object(from_bucket, from_key))
         yield Need("s3:PutObject", _object(bucket, key))
+    elif operation == "DeleteObjects":
+        # AWS would refuse only those objects that may not be deleted; here it is all or none.
+        asked = ElementTree.fromstring(read_body(environ))  # noqa: S314 - by an SDK, of this machine
+        for item in asked.iterfind("{*}Object"):
+            suffix = "Version" if item.findtext("{*}VersionId") else ""
+            yield Need(f"s3:DeleteObject{suffix}", _object(bucket, item.findtext("{*}Key", "")))
     elif operation == "ListBuckets":
         yield Need("s3:ListAllMyBuckets", "*")
     else:

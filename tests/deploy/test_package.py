@@ -10,7 +10,13 @@ from tests.deploy.deployment import ROOT, Deployment
 MOST_BYTES = 2 * 1024 * 1024
 APPLICATION = {"app.py", "chalicelib"}
 CHALICE = {"chalice"}
-REQUIREMENTS = {"aws_lambda_powertools", "jmespath", "msgspec", "typing_extensions.py"}
+REQUIREMENTS = {
+    "aws_lambda_powertools",
+    "jmespath",
+    "msgspec",
+    "multipart.py",
+    "typing_extensions.py",
+}
 
 
 @pytest.fixture(scope="module")

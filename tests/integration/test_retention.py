@@ -1,5 +1,6 @@
 """Photographs that are not kept: the face stays, the picture goes."""
 
+from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
@@ -9,6 +10,7 @@ import app
 from chalicelib.convergence import Converger
 from chalicelib.indexing import create_index
 from chalicelib.messages import CreateIndexRequest
+from tests.conftest import restrict
 from tests.photographs import landscape, photograph, resized
 from tests.service import BUCKET, COLLECTION, Service
 
@@ -16,10 +18,12 @@ KEY = "faces/obama/a.jpg"
 
 
 @pytest.fixture
-def converger(service: Service) -> Converger:
+def converger(service: Service) -> Iterator[Converger]:
     """What converges photographs where they are not kept; the handlers beside it keep them."""
     settings = replace(app.settings, keep_photographs=False)
-    return Converger(app.photographs, app.records, app.faces, app.trail, settings)
+    restrict(service.aws, keeps_photographs=False)
+    yield Converger(app.photographs, app.records, app.faces, app.trail, settings)
+    restrict(service.aws)
 
 
 def contents(service: Service) -> list[bytes]:
