@@ -14,7 +14,7 @@ BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test deploy undeploy fuzz soak bench redrive openapi screenshots check format clean
+.PHONY: help run test deploy undeploy fuzz soak bench redrive openapi docs screenshots check format clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -51,6 +51,9 @@ redrive: $(INSTALLED) ## put the events that failed through again
 
 openapi: $(INSTALLED) ## write docs/openapi.json and docs/api.html anew
 	@$(BIN)/python -m infra.openapi
+
+docs: $(INSTALLED) ## build the documentation into site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 screenshots: $(INSTALLED) ## make docs/screenshots anew; needs Chromium
 	@$(BIN)/python -m tests.browser.screenshots
