@@ -1,11 +1,12 @@
-"""What becomes of requests and photographs: a line in the log for each, and metrics.
+"""What becomes of requests and photographs: a line in the log for each, with metrics in it.
 
 Nothing of a face, a name, a key or an image is ever written, and of a person at most a keyed hash.
 
 Whoever handles a request or a photograph notes on the way what is found out, in :func:`current`;
 how long each call to AWS took is noted by :func:`watch`. What was noted is written in one line at
-the end, and, where the stage says so, as metrics, for which CloudWatch reads the log: nothing waits
-for them, and no call is made.
+the end. Where the stage says so, CloudWatch makes metrics of that line by itself: it says which in
+CloudWatch's embedded format. (Powertools' Metrics writes lines of its own, and takes about as long for them
+as all that a small request takes beside; bench/overhead.py would not have it.)
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from contextvars import ContextVar, copy_context
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import ClientError
 from botocore.hooks import BaseEventHooks
 from chalice.app import Request
@@ -54,7 +55,7 @@ class Work(Struct):
     faces: int | None = None
     """In the photograph."""
     similarity: float | None = None
-    """Of the best match, 0 to 100, rounded: all its digits would tell of the face."""
+    """Of the best match, 0 to 100; it is written rounded, since all its digits tell of a face."""
     calls: list[tuple[str, float]] = []
     """Operations of AWS and the seconds that each call took, with all its tries."""
     throttled: list[str] = []
@@ -143,9 +144,13 @@ def request(route: str, request_id: str, settings: Settings) -> Iterator[Work]:
     with record() as work:
         yield work
     seconds = time.perf_counter() - started
-    _logger.info("request", route=route, request_id=request_id, **_fields(work, seconds, settings))
+    if work.similarity is not None:
+        work.similarity = round(work.similarity, 1)
     measured = {_COUNTED[route]: 1.0} if route in _COUNTED else {}
-    _measure(work, measured, settings)
+    if work.similarity is not None:
+        measured[SIMILARITY] = work.similarity
+    fields = _fields(work, seconds, measured, settings)
+    _logger.info("request", route=route, request_id=request_id, **fields)
 
 
 @contextmanager
@@ -161,12 +166,11 @@ def photograph(request_id: str, settings: Settings) -> Iterator[Work]:
             raise
         finally:
             seconds = time.perf_counter() - started
-            fields = _fields(work, seconds, settings)
-            _logger.info("photograph", request_id=request_id, **fields)
-            measured = {INDEXING_TIME: seconds * 1000}
+            measured = {INDEXING_TIME: _milliseconds(seconds)}
             if work.faces is not None:
                 measured[FACES_PER_PHOTOGRAPH] = work.faces
-            _measure(work, measured, settings)
+            fields = _fields(work, seconds, measured, settings)
+            _logger.info("photograph", request_id=request_id, **fields)
 
 
 def failure(error: Exception, request_id: str = "") -> None:
@@ -186,7 +190,9 @@ def failure(error: Exception, request_id: str = "") -> None:
     )
 
 
-def _fields(work: Work, seconds: float, settings: Settings) -> dict[str, Any]:
+def _fields(
+    work: Work, seconds: float, measured: "dict[Metric, float]", settings: Settings
+) -> dict[str, Any]:
     """Write what was noted as fields of a log line, without those of which nothing is known."""
     spent: defaultdict[str, list[float]] = defaultdict(list)
     for operation, duration in work.calls:
@@ -208,7 +214,10 @@ def _fields(work: Work, seconds: float, settings: Settings) -> dict[str, Any]:
         },
         "throttled": Counter(work.throttled),
     }
-    return {name: value for name, value in fields.items() if value not in (None, {})}
+    known = {name: value for name, value in fields.items() if value not in (None, {})}
+    if work.throttled:
+        measured[THROTTLES] = len(work.throttled)
+    return known | _as_metrics(measured, settings.metrics)
 
 
 def _milliseconds(seconds: float) -> float:
@@ -257,21 +266,21 @@ _COUNTED = {"register": REGISTRATIONS, "verify": VERIFICATIONS}
 """What is counted of a route."""
 
 
-def _measure(work: Work, measured: dict[Metric, float], settings: Settings) -> None:
-    """Write metrics: those given, and those that any kind of work may have."""
-    if not settings.metrics:
-        return
-    if work.similarity is not None:
-        measured[SIMILARITY] = work.similarity
-    if work.throttled:
-        measured[THROTTLES] = len(work.throttled)
-    for by_outcome in (True, False):  # a line has the same dimensions for all that is in it
-        metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
-        metrics.add_dimension("stage", settings.metrics)
-        if by_outcome:
-            metrics.add_dimension("outcome", work.outcome)
-        for metric, value in measured.items():
-            if metric.by_outcome is by_outcome:
-                metrics.add_metric(metric.name, metric.unit, value)
-        if metrics.metric_set:
-            metrics.flush_metrics()
+def _as_metrics(measured: dict[Metric, float], stage: str) -> dict[str, Any]:
+    """Return what makes a log line one of metrics, too; the other dimensions are in it already.
+
+    Source: "Specification: Embedded metric format" in the Amazon CloudWatch User Guide.
+    """
+    if not stage or not measured:
+        return {}
+    directives = [
+        {
+            "Namespace": NAMESPACE,
+            "Dimensions": [["service", "stage", "outcome"] if by_outcome else ["service", "stage"]],
+            "Metrics": [{"Name": name, "Unit": unit.value}],
+        }
+        for name, unit, by_outcome in measured
+    ]
+    about = {"Timestamp": round(time.time() * 1000), "CloudWatchMetrics": directives}
+    values = {metric.name: value for metric, value in measured.items()}
+    return {"_aws": about, "stage": stage, **values}

@@ -49,7 +49,7 @@ def verify(
     best = matches[0] if matches else None
     work.outcome = "verified" if best else "not_verified"
     if best:
-        work.person_id, work.similarity = best.person_id, round(best.similarity, 1)
+        work.person_id, work.similarity = best.person_id, best.similarity
     return Verification(
         verified=best is not None,
         person=Person(best.person_id, best.name) if best else None,

@@ -44,33 +44,30 @@ class Reading(NamedTuple):
     value: float
 
 
-def metrics_in(log: str | Iterable[str]) -> list[Reading]:
+def metrics_in(lines: Iterable[dict[str, Any]]) -> list[Reading]:
     """Read the metrics in the lines of a log.
 
     Raises:
         AssertionError: a line would be no metric to CloudWatch though it is meant as one.
     """
-    lines = log.splitlines() if isinstance(log, str) else log
-    return [reading for line in lines if '"_aws"' in line for reading in _read(json.loads(line))]
+    return [reading for line in lines if "_aws" in line for reading in _read(line)]
 
 
 def _read(line: dict[str, Any]) -> list[Reading]:
-    about = line.pop("_aws")
+    about = line["_aws"]
+    assert set(about) == {"Timestamp", "CloudWatchMetrics"}
+    assert isinstance(about["Timestamp"], int)
     assert abs(about["Timestamp"] / 1000 - time.time()) < 3600
-    readings, used = [], set()
+    readings = []
     for directive in about["CloudWatchMetrics"]:
         assert directive["Namespace"] == "FacialRecognition"
         assert 0 < len(directive["Metrics"]) <= 100
         [names] = directive["Dimensions"]
         dimensions = {name: line[name] for name in names}
         assert all(isinstance(value, str) and 0 < len(value) < 256 for value in dimensions.values())
-        used |= {*names}
         for metric in directive["Metrics"]:
             assert metric["Unit"] in UNITS
-            values = line[metric["Name"]]
-            used.add(metric["Name"])
-            for value in values if isinstance(values, list) else [values]:
-                assert isinstance(value, int | float)
-                readings.append(Reading(metric["Name"], metric["Unit"], dimensions, value))
-    assert set(line) == used, "it holds more than metrics and their dimensions"
+            value = line[metric["Name"]]
+            assert isinstance(value, int | float)
+            readings.append(Reading(metric["Name"], metric["Unit"], dimensions, value))
     return readings

@@ -63,9 +63,7 @@ def test_a_request_is_one_line_with_what_was_noted(log: list[dict[str, Any]]) ->
     }
 
 
-def test_a_photograph_that_fails_is_told_of_too(
-    log: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_photograph_that_fails_is_told_of_too(log: list[dict[str, Any]]) -> None:
     with pytest.raises(ImageMissing), telemetry.photograph("an-id", SETTINGS):
         raise ImageMissing("of ada")
 
@@ -76,7 +74,7 @@ def test_a_photograph_that_fails_is_told_of_too(
         "failed",
         "image_missing",
     )
-    [metric] = metrics_in(capsys.readouterr().out)
+    [metric] = metrics_in(log)
     assert (metric.name, metric.dimensions["outcome"]) == ("IndexingTime", "failed")
 
 
@@ -143,13 +141,11 @@ def test_what_was_answered_without_asking_is_no_call() -> None:
     assert work.throttled == []
 
 
-def test_no_metric_is_written_where_the_stage_wants_none(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_no_metric_is_written_where_the_stage_wants_none(log: list[dict[str, Any]]) -> None:
     for settings, names in ((Settings(), []), (SETTINGS, ["Verifications"])):
         with telemetry.request("verify", "an-id", settings):
             pass
-        assert [metric.name for metric in metrics_in(capsys.readouterr().out)] == names
+        assert [metric.name for metric in metrics_in([log.pop()])] == names
 
 
 def test_dashboard_and_alarms_show_the_metrics_that_there_are() -> None:
