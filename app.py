@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable
 from functools import wraps
 from http import HTTPStatus
-from time import perf_counter
 from typing import Any
 
 from chalice.app import Chalice, CORSConfig, Request, Response, S3Event
@@ -54,19 +53,18 @@ def answers(view: Callable[[Request], Response]) -> Callable[[], Response]:
 
     @wraps(view)
     def wrapper() -> Response:
-        request, started = app.current_request, perf_counter()
+        request = app.current_request
         assert request is not None
         request_id = telemetry.request_id(request)
-        outcome = "ok"
-        try:
-            response = view(request)
-        except Exception as error:
-            problem = as_problem(error)
-            if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                telemetry.failure(error, request_id)
-            outcome, response = problem.code, problem.to_response(request_id)
-        elapsed = perf_counter() - started
-        telemetry.request(view.__name__, request_id, response.status_code, outcome, elapsed)
+        with telemetry.request(view.__name__, request_id, settings) as work:
+            try:
+                response = view(request)
+            except Exception as error:
+                problem = as_problem(error)
+                if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                    telemetry.failure(error, request_id)
+                work.outcome, response = problem.code, problem.to_response(request_id)
+            work.status = response.status_code
         return response
 
     return wrapper
@@ -93,7 +91,7 @@ def create_index(request: Request) -> Response:
     """Bring the index in line with the photographs in S3."""
     asked = read(request, CreateIndexRequest)
     attempt = telemetry.request_id(request)
-    return reply(indexing.create_index(asked, converger, attempt, settings.index_rate))
+    return reply(indexing.create_index(asked, converger, attempt, settings))
 
 
 @app.route("/verify", methods=["POST"], content_types=ANY, cors=CORS, **ACCESS)
@@ -122,9 +120,8 @@ def converge(event: S3Event) -> None:
     context: Any = event.context
     # Lambda brings an event again under the same request id.
     try:
-        outcome = converger.converge(event.key, context.aws_request_id)
+        with telemetry.photograph(context.aws_request_id, settings):
+            converger.converge(event.key, context.aws_request_id)
     except Exception as error:
-        telemetry.failure(error, context.aws_request_id)
         # Lambda logs an exception's words, and AWS's often name the key, and so the person.
         raise RuntimeError(f"{type(error).__name__}: see the log") from None
-    telemetry.photograph(context.aws_request_id, outcome.change, outcome.code)

@@ -35,6 +35,7 @@ ROOT = Path(__file__).parent.parent
 BARE = """
 import boto3.dynamodb.types, botocore.config, botocore.exceptions, msgspec
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import MetricUnit
 from chalice.app import Chalice
 
 app = Chalice(app_name="bare")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 
+from chalicelib import telemetry
+
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_rekognition import RekognitionClient
@@ -29,7 +31,9 @@ _making = threading.RLock()  # a boto3 session may not make two clients at once
 
 @cache
 def _session() -> boto3.Session:
-    return boto3.Session()
+    session = boto3.Session()
+    telemetry.watch(session.events)
+    return session
 
 
 @cache

@@ -31,6 +31,7 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 from msgspec.structs import replace
 
+from chalicelib import telemetry
 from chalicelib.audit import AuditTrail, Event
 from chalicelib.errors import (
     ImageTooLarge,
@@ -114,7 +115,11 @@ class Converger:
             Unsettled: it kept changing meanwhile, or others did not finish with it.
             botocore.exceptions.ClientError: AWS refused a call; trying again goes on from there.
         """
-        return _Run(self, key, attempt, anew=anew).outcome()
+        work = telemetry.current()
+        work.person_id = person_of(key)
+        outcome = _Run(self, key, attempt, anew=anew).outcome()
+        work.outcome, work.code = outcome.change, outcome.code
+        return outcome
 
 
 class _Run:
@@ -283,6 +288,7 @@ class _Run:
         return [self._audit.note(self._salt, event, settled)]
 
     def _index(self, stored: StoredPhotograph) -> IndexedFace:
+        telemetry.current().photograph_bytes = stored.size
         person_id = person_of(stored.key)
         if person_id is None:
             raise InvalidKey(f"Put photographs under {PREFIX}<personId>/, with a valid person id.")

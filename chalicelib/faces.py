@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
+from chalicelib import telemetry
 from chalicelib.errors import (
     ImageTooLarge,
     ImageTooSmall,
@@ -100,6 +101,7 @@ class Faces:
         except ClientError as error:
             raise _as_image_problem(error) or error from error
         faces = [_face(detail) for detail in found["FaceDetails"]]
+        telemetry.current().faces = len(faces)
         return sorted(faces, key=lambda face: -face.bounding_box.width * face.bounding_box.height)
 
     def search(self, image: bytes, threshold: float, limit: int) -> Search:
@@ -163,8 +165,10 @@ class Faces:
             )
         except ClientError as error:
             raise _as_image_problem(error) or error from error
+        unindexed = answer.get("UnindexedFaces", [])
+        telemetry.current().faces = len(answer["FaceRecords"]) + len(unindexed)
         if not answer["FaceRecords"]:
-            raise _why_not(answer.get("UnindexedFaces", []))
+            raise _why_not(unindexed)
         record = answer["FaceRecords"][0]
         return IndexedFace(
             record["Face"]["FaceId"],

@@ -30,6 +30,7 @@ from chalicelib.messages import (
     Repaired,
     malformed,
 )
+from chalicelib.settings import Settings
 from chalicelib.storage import PREFIX, FaceRecord, PhotographRecord
 
 TIME_BUDGET = 20.0
@@ -97,7 +98,7 @@ NOTHING = Outcome("none")
 
 
 def create_index(
-    request: CreateIndexRequest, converger: Converger, attempt: str, rate: float
+    request: CreateIndexRequest, converger: Converger, attempt: str, settings: Settings
 ) -> IndexReport:
     """Create the collection when it is missing, and converge the photographs asked for.
 
@@ -105,7 +106,7 @@ def create_index(
         request: which photographs.
         converger: bucket, table and collection.
         attempt: an id of this call.
-        rate: how many photographs may be begun in a second.
+        settings: how many photographs may be begun in a second, and how they are reported.
 
     Raises:
         MalformedRequest: the token is none of ours, or the key not one of a photograph.
@@ -123,14 +124,14 @@ def create_index(
 
     def work(step: Step) -> Outcome | Problem:
         try:
-            return converger.converge(step.key, attempt, anew=step.anew)
+            with telemetry.photograph(attempt, settings):
+                return converger.converge(step.key, attempt, anew=step.anew)
         except Exception as error:  # one photograph's trouble must not stop the others
-            telemetry.failure(error, attempt)
             return as_problem(error)
 
     deadline = time.monotonic() + TIME_BUDGET
     phase = position.phase
-    with _refusing_made_up_tokens(request), Crew(work, rate) as crew:
+    with _refusing_made_up_tokens(request), Crew(work, settings.index_rate) as crew:
         for number, step in enumerate(steps):
             if number and time.monotonic() >= deadline:
                 report.next_token = step.position.to_token()
@@ -246,7 +247,8 @@ class Walk:
                 position = Position("records", after)
                 yield Step("", position, NOTHING)
                 found, faces, after = self._records.page(self._person_id, after, PAGE)
-                stored = threads.map(self._photographs.head, (r.image_key for r in found))
+                keys = [record.image_key for record in found]
+                stored = threads.map(telemetry.carried(self._photographs.head), keys)
                 for record, photograph in zip(found, stored, strict=True):
                     if photograph is None:
                         yield Step(record.image_key, position)

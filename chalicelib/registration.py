@@ -4,7 +4,7 @@ from hashlib import sha256
 from urllib.parse import quote
 from uuid import uuid4
 
-from chalicelib import images
+from chalicelib import images, telemetry
 from chalicelib.errors import (
     FaceRegisteredToAnotherPerson,
     NoFace,
@@ -55,10 +55,11 @@ def register(
     if request.image is None:
         return _allow_upload(request, photographs, settings, caller), True
 
-    photograph = request.image
+    photograph, work = request.image, telemetry.current()
+    work.measure(photograph)
     found = faces.detect(photograph.data)
     face = usable_face(found[:1] if largest else found, photograph, settings)
-    person_id = request.person_id or _made_up_id(request.name, photograph)
+    work.person_id = person_id = request.person_id or _made_up_id(request.name, photograph)
     key = image_key(person_id, photograph.sha256, photograph.media_type)
     answer = Registered(
         person_id=person_id,

@@ -64,6 +64,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     keep_photographs: bool = True
     """Whether photographs stay in S3 when they have been indexed; if not, their faces do."""
 
+    metrics: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_\-]{0,64}\Z")] = ""
+    """Name under which this stage's metrics are written to the log; none are where it is empty."""
+    log_salt: str = ""
+    """Key of the hashes by which the log tells persons apart; it tells none where it is empty."""
+
     upload_expires_in: Annotated[int, Meta(ge=60, le=43200)] = 900
     """Seconds for which a presigned upload may be used."""
     cors_origin: Annotated[str, Meta(pattern=r"^(\*|https?://[A-Za-z0-9.-]+(:\d{1,5})?)\Z")] = "*"

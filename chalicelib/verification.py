@@ -1,5 +1,6 @@
 """POST /verify: whose face is this, or is it this person's."""
 
+from chalicelib import telemetry
 from chalicelib.errors import ImageMissing, PersonUnknown
 from chalicelib.faces import Faces, SimilarFace
 from chalicelib.messages import Match, Person, Verification, VerifyRequest, malformed
@@ -27,6 +28,9 @@ def verify(
     """
     if request.image is None:
         raise ImageMissing("Send the photograph to verify as image, or as the body.")
+    work = telemetry.current()
+    work.measure(request.image)
+    work.person_id = request.person_id
     threshold = settings.face_match_threshold if request.threshold is None else request.threshold
     if settings.hide_unknown_persons and threshold < settings.face_match_threshold:
         # Any face resembles anybody's a little, so a low threshold would list who is registered.
@@ -43,6 +47,9 @@ def verify(
             raise PersonUnknown("Nobody is registered under this personId.")
     matches = _matches(similar, records)[: request.max_matches]
     best = matches[0] if matches else None
+    work.outcome = "verified" if best else "not_verified"
+    if best:
+        work.person_id, work.similarity = best.person_id, best.similarity
     return Verification(
         verified=best is not None,
         person=Person(best.person_id, best.name) if best else None,

@@ -34,6 +34,7 @@ def parameters(
     return {
         "Application": application,
         "Stage": stage,
+        "MetricsStage": settings.metrics or stage,
         "BucketName": settings.faces_bucket,
         "TableName": settings.faces_table,
         "AuditTableName": settings.faces_audit_table,

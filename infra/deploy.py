@@ -129,6 +129,7 @@ class Deploy:
             policy = json.loads(file.read_text())
             pointed = stages.point(policy, names, stage.function_name(function))
             adapted = stages.let_go(pointed, names, wanted=not settings.keep_photographs)
+            adapted = stages.trace(adapted, wanted=stage.config.get("xray", False))
             file.write_text(json.dumps(adapted, indent=2) + "\n")
 
     def _reserve(self) -> None:

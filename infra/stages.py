@@ -54,6 +54,7 @@ class Stage:
         environment = stage["environment_variables"]
         for variable, default in _NAMES.items():
             environment[variable] = f"{default}-{name}"
+        environment["METRICS"] = name
         for part in _parts(stage):
             if "iam_policy_file" in part:
                 before = part["iam_policy_file"]
@@ -197,6 +198,24 @@ def point(policy: dict[str, Any], names: Names, function: str) -> dict[str, Any]
         return {**given, "Resource": changed}
 
     return {**policy, "Statement": [statement(given) for given in policy["Statement"]]}
+
+
+_TRACES = "Traces"
+
+
+def trace(policy: dict[str, Any], *, wanted: bool) -> dict[str, Any]:
+    """Return a policy that allows traces to be sent to X-Ray, or no more does.
+
+    Only a stage with ``"xray": true`` needs it. X-Ray knows no resource to narrow it to.
+    """
+    kept = [s for s in policy["Statement"] if s["Sid"] != _TRACES]
+    added: dict[str, Any] = {
+        "Sid": _TRACES,
+        "Effect": "Allow",
+        "Action": ["xray:PutTelemetryRecords", "xray:PutTraceSegments"],
+        "Resource": "*",
+    }
+    return {**policy, "Statement": [*kept, *([added] if wanted else [])]}
 
 
 _NOT_KEPT = "PhotographsNotKept"

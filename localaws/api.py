@@ -152,7 +152,8 @@ class Gateway:
         request_id, problem = str(uuid.uuid4()), as_problem(error)
         if not isinstance(error, Problem):
             telemetry.failure(error, request_id)
-        telemetry.request("gateway", request_id, int(problem.status), problem.code, 0.0)
+        with telemetry.request("gateway", request_id, Settings()) as work:
+            work.status, work.outcome = int(problem.status), problem.code
         answer = complete(problem.to_response(request_id), request_id, self._cors)
         return Response(answer.body, answer.status_code, answer.headers)
 

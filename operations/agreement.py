@@ -105,7 +105,7 @@ def repair(stage: Stage, advance: Callable[[int], None]) -> Repair:
     done, token = Repair(), None
     while True:
         request = CreateIndexRequest(next_token=token, repair=True)
-        report = create_index(request, stage.converger, uuid4().hex, stage.settings.index_rate)
+        report = create_index(request, stage.converger, uuid4().hex, stage.settings)
         done.indexed += len(report.indexed)
         done.removed += report.removed
         done.failed += report.failed

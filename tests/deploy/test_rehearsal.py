@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from chalicelib.telemetry import METRICS, THROTTLES
 from localaws.permissions.actions import Need
 from localaws.permissions.grants import Grant, grants_of, not_needed
 from localaws.permissions.policies import Policy
 from tests.deploy.deployment import Deployment
 from tests.deploy.policies import FILES, committed
+from tests.telemetry import metrics_in
 
 FUNCTIONS = sorted(FILES)
 
@@ -91,6 +93,30 @@ def test_the_functions_have_logged_with_their_own_rights(rehearsed: Deployment) 
         assert {entry["message"] for entry in written} >= {
             "request" if function == "facial-recognition-prod" else "photograph"
         }
+
+
+def test_the_functions_have_written_metrics_and_nothing_of_a_person(
+    rehearsed: Deployment,
+) -> None:
+    logs = rehearsed.client("logs")
+    lines = []
+    for function in FUNCTIONS:
+        pages = logs.get_paginator("filter_log_events")
+        for page in pages.paginate(logGroupName=f"/aws/lambda/{function}"):
+            lines += [event["message"] for event in page["events"]]
+    metrics = metrics_in(json.loads(line) for line in lines if line.startswith("{"))
+
+    assert {metric.name for metric in metrics} == {m.name for m in METRICS} - {THROTTLES.name}
+    assert {metric.dimensions["stage"] for metric in metrics} == {"prod"}
+    verified = [
+        metric.dimensions["outcome"] for metric in metrics if metric.name == "Verifications"
+    ]
+    assert {"verified", "not_verified", "person_unknown"} <= set(verified)
+    indexed = {metric.dimensions["outcome"] for metric in metrics if metric.name == "IndexingTime"}
+    assert {"indexed", "rejected", "removed"} <= indexed
+    for line in lines:
+        for secret in ("Obama", "obama", "biden", "faces/", "somebody", *rehearsed.faces()):
+            assert secret not in line
 
 
 def test_a_grant_too_many_and_one_too_few_are_found() -> None:

@@ -95,6 +95,7 @@ def test_a_stage_of_another_name_has_everything_of_its_own(copy: ProjectCopy) ->
     environment = copy.stage("club").environment
     assert environment["FACES_TABLE"] == "face-metadata-club"
     assert environment["FACES_BUCKET"] == BUCKET.replace("prod", "club")
+    assert environment["METRICS"] == "club"
     assert {name.name for name in copy.stage("club").policy_files().values()}.isdisjoint(
         name.name for name in copy.stage().policy_files().values()
     )
@@ -126,6 +127,26 @@ def test_pages_of_ones_own_are_named_and_stay_so(copy: ProjectCopy) -> None:
 
     assert "pages: created" in done.said
     assert copy.stage().environment["CORS_ORIGIN"] == "https://faces.example.org"
+
+
+def test_a_stage_that_is_traced_may_send_traces_and_no_other(copy: ProjectCopy) -> None:
+    stage = copy.stage()
+    stage.config["xray"] = True
+    stage.save()
+
+    copy.deploy()
+
+    traced = boto3.client("lambda").get_function(FunctionName="facial-recognition-prod")
+    assert traced["Configuration"]["TracingConfig"] == {"Mode": "Active"}
+    for file in stage.policy_files().values():
+        assert '"xray:PutTraceSegments"' in file.read_text()
+
+    stage = copy.stage()
+    del stage.config["xray"]
+    stage.save()
+    copy.deploy()
+    for file in stage.policy_files().values():
+        assert "xray" not in file.read_text()
 
 
 # --- accounts as people have them ---

@@ -10,6 +10,7 @@ import app
 from chalicelib.convergence import Converger
 from chalicelib.indexing import create_index
 from chalicelib.messages import CreateIndexRequest
+from chalicelib.settings import Settings
 from tests.conftest import restrict
 from tests.photographs import landscape, photograph, resized
 from tests.service import BUCKET, COLLECTION, Service
@@ -88,7 +89,7 @@ def test_what_was_kept_before_is_let_go_by_create_index(
     service.upload(KEY, photograph("obama.jpg"))
     service.upload("faces/sky/b.jpg", landscape())
 
-    create_index(CreateIndexRequest(), converger, uuid4().hex, 100)
+    create_index(CreateIndexRequest(), converger, uuid4().hex, Settings(index_rate=100))
     service.settle()
     looked_at = [step.outcome for step in _steps(converger)]
 
