@@ -37,6 +37,7 @@ def test_pages_of_one_origin_or_of_all_may_be_let_in(origin: str) -> None:
         ("FACES_COLLECTION", "with space"),
         ("HIDE_UNKNOWN_PERSONS", "perhaps"),
         ("CORS_ORIGIN", "example.org"),
+        ("METRICS", "a stage"),
         ("CORS_ORIGIN", "https://example.org/page"),
         ("CORS_ORIGIN", "https://example.org\nX: y"),
     ],
