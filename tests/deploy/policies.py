@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from chalicelib.settings import Settings
+from infra.stages import Names, point
 from localaws.permissions.grants import as_table
 from tests.deploy.deployment import FUNCTION, ROOT
 
@@ -15,8 +17,9 @@ FILES = {
 
 
 def committed(function: str) -> Any:
-    """Read the policy of a function as it is in the repository."""
-    return json.loads((ROOT / ".chalice" / FILES[function]).read_text())
+    """Read the policy of a function as it is in the repository, whose names a deploy changes."""
+    document = json.loads((ROOT / ".chalice" / FILES[function]).read_text())
+    return point(document, Names(Settings(), "*", "*"), function)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 
+from chalicelib.settings import Settings
 from infra.stages import Stage
 
 ROOT = Path(__file__).parent.parent.parent
@@ -33,9 +34,20 @@ class ProjectCopy:
             else:
                 shutil.copy(source, folder / name)
 
-        # They need a second deploy of the application, and most tests are about other things.
         stage = self.stage()
-        stage.deploy["without"] = ["pages"]
+        # As before any deploy, which notes there what it has made.
+        settings = Settings()
+        stage.environment.update(
+            FACES_BUCKET=settings.faces_bucket,
+            FACES_TABLE=settings.faces_table,
+            FACES_AUDIT_TABLE=settings.faces_audit_table,
+            FACES_COLLECTION=settings.faces_collection,
+            FAILED_EVENTS_QUEUE=settings.failed_events_queue,
+            AUTH="api-key",
+        )
+        stage.environment.pop("CORS_ORIGIN", None)
+        # They need a second deploy of the application, and most tests are about other things.
+        stage.config["deploy"] = {"without": ["pages"]}
         stage.save()
 
     def with_pages(self) -> None:
