@@ -129,7 +129,7 @@ SECTIONS = [
         "Registration in bulk",
         "Uploads to S3 while Rekognition is throttled, and /create-index of what was there before,"
         " beside IndexFaces alone on the same machine, which is the limit.",
-        ("bench.load", "--photos", PHOTOS),
+        ("bench.load", "--photos", PHOTOS, "--uploads", "500", "--existing", "1000"),
         bars("bulk", 1, "photographs per second"),
     ),
     Section(

@@ -113,7 +113,9 @@ def test_chalice_local_can_be_started_by_hand_beside_it(tmp_path: Path) -> None:
         url = wait_for(aws, r"^ready AWS (\S+)$")[1]
         project = copy_of_the_project(tmp_path, endpoint=url)
         chalice = Path(sys.executable).parent / "chalice"
-        with started(str(chalice), "local", "--port", str(free_port()), cwd=project) as local:
+        # What Python caches of the modules is a changed file to Chalice, which begins anew then.
+        command = [str(chalice), "local", "--no-autoreload", "--port", str(free_port())]
+        with started(*command, cwd=project) as local:
             api = wait_for(local, r"Serving on (\S+)")[1]
             answer = requests.post(
                 f"{api}/verify",

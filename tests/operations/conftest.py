@@ -1,7 +1,8 @@
 """The command line, run in this process against the embedded AWS."""
 
 import json
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from chalicelib import clients
+from chalicelib import clients, telemetry
 from operations.__main__ import main
 from tests.photographs import landscape, photograph
 from tests.service import Service
@@ -46,7 +47,16 @@ def own_clients(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def faces(own_clients: None, capsys: pytest.CaptureFixture[str]) -> Faces:
+def own_log() -> Iterator[None]:
+    """Let commands, which want no lines of the service between theirs, silence it meanwhile."""
+    logger = logging.getLogger(telemetry.SERVICE)
+    before = logger.level
+    yield
+    logger.setLevel(before)
+
+
+@pytest.fixture
+def faces(own_clients: None, own_log: None, capsys: pytest.CaptureFixture[str]) -> Faces:
     """Run faces with arguments."""
 
     def run(*arguments: object) -> Said:
