@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Iterable
 from contextlib import suppress
 from types import TracebackType
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chalice.deploy.validate import validate_routes
 from chalice.local import LocalChalice, LocalGateway, LocalGatewayException, RouteMatcher
@@ -203,16 +203,18 @@ def _read_body(environ: "WSGIEnvironment", patience: float) -> bytes:
     return body
 
 
-def _collect(stream: IO[bytes], length: int | None) -> tuple[bytes, int]:
+def _collect(stream: Any, length: int | None) -> tuple[bytes, int]:
     """Read a stream of this length, or to its end; of what is too large only the size is kept."""
     body, size = bytearray(), 0
+    piece = memoryview(bytearray(_PIECE))
     while length is None or size < length:
-        piece = stream.read(_PIECE if length is None else min(_PIECE, length - size))
-        size += len(piece)
-        if not piece or size > MOST_DISCARDED:
+        # Into memory of our own: Python 3.14.8 may crash when it makes bytes of a part of a piece.
+        count = stream.readinto(piece if length is None else piece[: length - size])
+        size += count
+        if not count or size > MOST_DISCARDED:
             break
         if size <= MAX_BODY_BYTES:
-            body += piece
+            body += piece[:count]
         else:
             body.clear()
     return bytes(body), size

@@ -3,6 +3,7 @@
 import base64
 import json
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +20,10 @@ from localaws.project import Project
 from tests.contract.answers import assert_headers, exchange, problem, receive
 from tests.photographs import encoded, landscape, opened, photograph, resized
 from tests.service import Service
+
+# A later Python gets to the bottom of it, and sees what it is.
+NESTED = "nested too deeply" if sys.version_info < (3, 14) else "Expected neither"
+
 
 PORTRAIT = resized(photograph("obama.jpg"), 400)
 PNG = encoded(opened(PORTRAIT), "PNG")
@@ -71,7 +76,7 @@ def send(service: Service, body: bytes | str, path: str = "verify", **headers: s
         ("verify", '{"": 1}', "unknown field"),
         ("verify", '{"__proto__": 1}', "unknown field"),
         ("verify", "[" * 100_000, "Expected `object`"),
-        ("verify", '{"image": ' + "[" * 100_000 + "]" * 100_000 + "}", "nested too deeply"),
+        ("verify", '{"image": ' + "[" * 100_000 + "]" * 100_000 + "}", NESTED),
         ("verify", '{"image": ' * 900 + "1" + "}" * 900, "image"),
         ("verify", '{"image": [' + "[]," * 1_000_000 + "[]]}", "image"),
         ("verify", "null", "Expected `object`"),
