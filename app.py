@@ -2,15 +2,14 @@
 
 import os
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chalice.app import Chalice, CORSConfig, Request, Response, S3Event
 
-from chalicelib import audit, clients, indexing, messages, registration, telemetry, verification
-from chalicelib.access import access
-from chalicelib.convergence import Converger
+from chalicelib import clients, messages, telemetry, verification
+from chalicelib.access import access, caller
 from chalicelib.errors import as_problem
 from chalicelib.faces import Faces
 from chalicelib.messages import (
@@ -23,14 +22,18 @@ from chalicelib.messages import (
 from chalicelib.settings import Settings
 from chalicelib.storage import PREFIX, Photographs, Records
 
+if TYPE_CHECKING:
+    from chalicelib.convergence import Converger
+
+# Somebody may stand before a door and wait for a verification: what that does not need is imported
+# by the routes and handlers that do, so that a cold start is shorter.
+
 app = Chalice(app_name="facial-recognition")
 app.api.binary_types.append(messages.FORM)
 settings = Settings.from_environment(os.environ)
 photographs = Photographs(clients.s3, settings.faces_bucket)
 records = Records(clients.dynamodb, settings.faces_table)
 faces = Faces(clients.rekognition, settings.faces_collection)
-trail = audit.AuditTrail(clients.dynamodb, settings.faces_audit_table)
-converger = Converger(photographs, records, faces, trail, settings)
 
 ANY = ["*/*"]  # what a body is, is told from the body; Chalice would refuse it in its own words
 ACCESS = access(settings)
@@ -74,13 +77,15 @@ def answers(view: Callable[[Request], Response]) -> Callable[[], Response]:
 @answers
 def register(request: Request) -> Response:
     """Register a photograph of a person."""
+    from chalicelib import registration
+
     registered, new = registration.register(
         read(request, RegisterRequest),
         photographs,
         records,
         faces,
         settings,
-        caller=audit.caller(request.context),
+        caller=caller(request.context),
     )
     return reply(registered, 201 if new else 200)
 
@@ -89,9 +94,11 @@ def register(request: Request) -> Response:
 @answers
 def create_index(request: Request) -> Response:
     """Bring the index in line with the photographs in S3."""
+    from chalicelib import indexing
+
     asked = read(request, CreateIndexRequest)
     attempt = telemetry.request_id(request)
-    return reply(indexing.create_index(asked, converger, attempt, settings))
+    return reply(indexing.create_index(asked, converger(), attempt, settings))
 
 
 @app.route("/verify", methods=["POST"], content_types=ANY, cors=CORS, **ACCESS)
@@ -113,6 +120,16 @@ def unindex_photograph(event: S3Event) -> None:
     converge(event)
 
 
+@cache
+def converger() -> "Converger":
+    """Return what makes records and collection say what S3 says."""
+    from chalicelib.audit import AuditTrail
+    from chalicelib.convergence import Converger
+
+    trail = AuditTrail(clients.dynamodb, settings.faces_audit_table)
+    return Converger(photographs, records, faces, trail, settings)
+
+
 def converge(event: S3Event) -> None:
     """Handle an event from S3; an exception makes Lambda bring it again."""
     if event.key.endswith("/"):  # a folder that the S3 console made
@@ -121,7 +138,7 @@ def converge(event: S3Event) -> None:
     # Lambda brings an event again under the same request id.
     try:
         with telemetry.photograph(context.aws_request_id, settings):
-            converger.converge(event.key, context.aws_request_id)
+            converger().converge(event.key, context.aws_request_id)
     except Exception as error:
         # Lambda logs an exception's words, and AWS's often name the key, and so the person.
         raise RuntimeError(f"{type(error).__name__}: see the log") from None

@@ -14,10 +14,10 @@ change has exactly one, however a photograph came or went.
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
 from msgspec import Struct
@@ -158,20 +158,3 @@ def _entry(event: Event, person: str, **more: str | None) -> AuditEntry:
 
 def _hash(salt: bytes, text: str) -> str:
     return hmac.new(salt, text.encode(), hashlib.sha256).hexdigest()
-
-
-def caller(context: Mapping[str, Any]) -> str | None:
-    """Say who asks, by API Gateway's request context; None where the API asks nobody who it is.
-
-    The id is kept as it is: it names a client of the service or one of its operators, not the
-    person registered, and an auditor has to be able to read it.
-    """
-    identity = context.get("identity") or {}
-    claims = (context.get("authorizer") or {}).get("claims") or {}
-    if claims.get("sub"):
-        return f"cognito:{claims['sub']}"
-    if identity.get("userArn"):
-        return str(identity["userArn"])
-    if identity.get("apiKeyId"):
-        return f"key:{identity['apiKeyId']}"
-    return None

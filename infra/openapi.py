@@ -9,6 +9,7 @@ import json
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from inspect import cleandoc
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -479,12 +480,15 @@ def _photograph(kind: type) -> Json:
 
 
 def _portable(schema: Any) -> Any:
-    r"""Write Python's ``\Z`` as ``$``, which means the same in ECMAScript's expressions."""
+    r"""Write what Python says in the same way wherever it is read.
+
+    Its ``\Z`` is ECMAScript's ``$``; docstrings are indented before Python 3.13 only.
+    """
     if isinstance(schema, dict):
         return {name: _portable(value) for name, value in schema.items()}
     if isinstance(schema, list | tuple):
         return [_portable(value) for value in schema]
-    return schema.replace(r"\Z", "$") if isinstance(schema, str) else schema
+    return cleandoc(schema).replace(r"\Z", "$") if isinstance(schema, str) else schema
 
 
 def page(described: Json) -> str:

@@ -126,7 +126,7 @@ def test_a_call_that_hangs_is_given_up_and_made_again(service: Service) -> None:
 
 def test_throttling_is_waited_out(service: Service) -> None:
     service.aws.faults.script(
-        Fault("IndexFaces", "throttle", caller="worker", rate=2),
+        Fault("IndexFaces", "throttle", caller="worker", rate=4),
         Fault("*", "throttle", caller="worker", every=10, times=0),
     )
     keys = [f"faces/obama/{n}.jpg" for n in range(8)]
@@ -192,7 +192,7 @@ def test_two_hundred_at_once_end_with_one_face(service: Service) -> None:
     def converge(number: int) -> str:
         while True:
             try:
-                return app.converger.converge(KEY, f"attempt-{number}").change
+                return app.converger().converge(KEY, f"attempt-{number}").change
             except Unsettled:  # which makes Lambda try again
                 continue
 

@@ -23,7 +23,7 @@ def converger(service: Service) -> Iterator[Converger]:
     """What converges photographs where they are not kept; the handlers beside it keep them."""
     settings = replace(app.settings, keep_photographs=False)
     restrict(service.aws, keeps_photographs=False)
-    yield Converger(app.photographs, app.records, app.faces, app.trail, settings)
+    yield Converger(app.photographs, app.records, app.faces, app.converger().audit, settings)
     restrict(service.aws)
 
 

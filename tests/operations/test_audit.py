@@ -4,7 +4,7 @@ import json
 
 import boto3
 
-from chalicelib.audit import caller
+from chalicelib.access import caller
 from chalicelib.storage import MAX_NAME_BYTES, describe
 from tests.operations.conftest import Faces
 from tests.photographs import photograph, resized
