@@ -29,6 +29,7 @@ test: $(INSTALLED) ## run every test
 DEPLOY = $(if $(AUTH),--auth '$(AUTH)') $(if $(OPEN_TO_ALL),--open-to-all) \
          $(if $(CORS_ORIGIN),--cors-origin '$(CORS_ORIGIN)') $(if $(ROLE_ARN),--role-arn '$(ROLE_ARN)') \
          $(if $(DATA_STACK),--data-stack '$(DATA_STACK)') $(if $(ALARM_EMAIL),--alarm-email '$(ALARM_EMAIL)') \
+         $(if $(FORGET_AFTER_DAYS),--forget-after-days '$(FORGET_AFTER_DAYS)') \
          $(if $(WITHOUT),--without '$(WITHOUT)')
 
 deploy: $(INSTALLED) ## deploy to AWS: make deploy STAGE=prod

@@ -6,7 +6,7 @@ from functools import cache, wraps
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from chalice.app import Chalice, CORSConfig, Request, Response, S3Event
+from chalice.app import Chalice, CloudWatchEvent, CORSConfig, Rate, Request, Response, S3Event
 
 from chalicelib import clients, messages, telemetry, verification
 from chalicelib.access import access, caller
@@ -118,6 +118,20 @@ def index_photograph(event: S3Event) -> None:
 def unindex_photograph(event: S3Event) -> None:
     """Forget the face of a photograph that was removed from the bucket."""
     converge(event)
+
+
+if settings.forget_after_days:
+
+    @app.schedule(Rate(1, unit=Rate.DAYS))
+    def forget_unverified(event: CloudWatchEvent) -> None:
+        """Forget the persons as whom no photograph was verified for as long as the stage says."""
+        from chalicelib import forgetting
+
+        context: Any = event.context
+        with telemetry.forgetting(context.aws_request_id, settings):
+            forgetting.forget_unverified(
+                converger(), settings, lambda: context.get_remaining_time_in_millis() / 1000
+            )
 
 
 @cache

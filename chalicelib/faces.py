@@ -1,6 +1,6 @@
 """The faces: Amazon Rekognition, and the collection that holds what it remembers of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -197,12 +197,12 @@ class Faces:
         )
         return [face["FaceId"] for face in answer["Faces"]], answer.get("NextToken")
 
-    def of_person(self, person_id: str) -> Iterator[str]:
-        """Walk the whole collection for the faces that were indexed from a person's photographs."""
+    def of_persons(self, person_ids: Collection[str]) -> Iterator[str]:
+        """Walk the whole collection for the faces that were indexed from persons' photographs."""
         pages = self._client().get_paginator("list_faces")
         for page in pages.paginate(CollectionId=self.collection_id):
             for face in page["Faces"]:
-                if face.get("ExternalImageId", "").partition(":")[0] == person_id:
+                if face.get("ExternalImageId", "").partition(":")[0] in person_ids:
                     yield face["FaceId"]
 
     def of_photograph(self, image_key: str, person_id: str) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The environment, read and checked once."""
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Annotated, Literal
 
 import msgspec
@@ -59,10 +60,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     which Rekognition allows 5 to 50 a second, depending on the region."""
     attempt_seconds: Annotated[float, Meta(gt=0)] = 60.0
     """Seconds after which an attempt at indexing cannot be running any more: no less than the
-    timeout of any function."""
+    timeout of any function that indexes."""
 
     keep_photographs: bool = True
     """Whether photographs stay in S3 when they have been indexed; if not, their faces do."""
+    forget_after_days: Annotated[int, Meta(ge=0, le=36500)] = 0
+    """Days after which a person is forgotten as whom no photograph was verified; 0 is never."""
+    verifications_noted_since: date | None = None
+    """Since when it is noted of faces on which day they were verified last; it is not where this is
+    empty. Nobody is forgotten for not having been verified before."""
 
     metrics: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_\-]{0,64}\Z")] = ""
     """Name under which this stage's metrics are written to the log; none are where it is empty."""
@@ -78,6 +84,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
         """Check what several settings say together."""
         if self.auth == "cognito" and not self.cognito_user_pool_arn:
             raise ValueError("AUTH=cognito needs COGNITO_USER_POOL_ARN")
+        if self.forget_after_days and self.verifications_noted_since is None:
+            raise ValueError("FORGET_AFTER_DAYS needs VERIFICATIONS_NOTED_SINCE, at first today")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":

@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -292,7 +292,7 @@ class Photographs:
 # --- DynamoDB -------------------------------------------------------------------------------
 
 
-class FaceRecord(Struct, frozen=True, kw_only=True, rename="camel"):
+class FaceRecord(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """A face of the collection: whose it is and where it was seen."""
 
     face_id: str
@@ -304,6 +304,8 @@ class FaceRecord(Struct, frozen=True, kw_only=True, rename="camel"):
     quality: Quality
     indexed_at: str
     face_model_version: str
+    verified_on: str | None = None
+    """Day on which a photograph was last verified as this face, where that is noted."""
 
 
 class PhotographRecord(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -441,25 +443,39 @@ class Records:
             if after is None:
                 return photographs, faces
 
-    def naming(self, person_id: str) -> list[str]:
-        """Read the whole table for the items that name a person, and return their hash keys.
+    def naming(self, person_ids: Collection[str]) -> list[str]:
+        """Read the whole table for the items that name persons, and return their hash keys.
 
         Nothing is missed, not even what the index does not show yet.
         """
+        folders = tuple(PhotographRecord.id_of(folder_of(id_)) for id_ in person_ids)
+        return [
+            item["faceId"]["S"]
+            for item in self._all("faceId, personId")
+            if item.get("personId", {}).get("S") in person_ids
+            or item["faceId"]["S"].startswith(folders)
+        ]
+
+    def days(self) -> Iterator[tuple[str, str]]:
+        """Go through the whole table; give for each item whose it is and its latest day.
+
+        That is the day of registration, of indexing or of the last verification, and empty where
+        an item says nothing of them. Items of nobody are left out.
+        """
+        for item in self._all("personId, registeredAt, indexedAt, verifiedOn"):
+            if "personId" in item:
+                person_id = item.pop("personId")["S"]
+                yield person_id, max((value["S"][:10] for value in item.values()), default="")
+
+    def _all(self, wanted: str) -> Iterator[dict[str, Any]]:
+        """Read attributes of all items as they are now."""
         pages = (
             self._client()
             .get_paginator("scan")
-            .paginate(
-                TableName=self._table,
-                ConsistentRead=True,
-                FilterExpression="personId = :person OR begins_with(faceId, :folder)",
-                ExpressionAttributeValues=plain(
-                    {":person": person_id, ":folder": PhotographRecord.id_of(folder_of(person_id))}
-                ),
-                ProjectionExpression="faceId",
-            )
+            .paginate(TableName=self._table, ConsistentRead=True, ProjectionExpression=wanted)
         )
-        return [item["faceId"]["S"] for page in pages for item in page["Items"]]
+        for page in pages:
+            yield from page["Items"]
 
     def delete(self, ids: Iterable[str]) -> None:
         """Delete items by their hash keys, whatever they are."""
@@ -627,6 +643,20 @@ class Records:
                     ConditionExpression="attribute_exists(running)",
                     ExpressionAttributeNames=names,
                 )
+
+    def note_verification(self, face: FaceRecord, day: str) -> None:
+        """Record the day on which a photograph was verified as a face, unless it is recorded."""
+        if face.verified_on == day:
+            return
+        # Forgotten meanwhile, it must not come back.
+        with suppress(self._client().exceptions.ConditionalCheckFailedException):
+            self._client().update_item(
+                TableName=self._table,
+                Key=plain({"faceId": face.face_id}),
+                UpdateExpression="SET verifiedOn = :day",
+                ConditionExpression="attribute_exists(faceId)",
+                ExpressionAttributeValues=plain({":day": day}),
+            )
 
     def drop(self, face: FaceRecord) -> bool:
         """Delete the record of a face, unless it was written again meanwhile; say whether."""

@@ -63,6 +63,9 @@ class Work(Struct):
     """In the photograph."""
     similarity: float | None = None
     """Of the best match, 0 to 100; it is written rounded, since all its digits tell of a face."""
+    persons_forgotten: int | None = None
+    persons_left: int | None = None
+    """Who are still to be forgotten."""
     calls: list[tuple[str, float]] = []
     """Operations of AWS and the seconds that each call took, with all its tries."""
     throttled: list[str] = []
@@ -180,6 +183,22 @@ def photograph(request_id: str, settings: Settings) -> Iterator[Work]:
             _logger.info("photograph", request_id=request_id, **fields)
 
 
+@contextmanager
+def forgetting(request_id: str, settings: Settings) -> Iterator[Work]:
+    """Log, after a block, how many persons it has forgotten."""
+    started = time.perf_counter()
+    with record() as work:
+        try:
+            yield work
+        except Exception as error:
+            failure(error, request_id)
+            work.outcome, work.code = "failed", as_problem(error).code
+            raise
+        finally:
+            fields = _fields(work, time.perf_counter() - started, {}, settings)
+            _logger.info("forgetting", request_id=request_id, **fields)
+
+
 def failure(error: Exception, request_id: str = "") -> None:
     """Log where an error came from, without its text: that may quote a name or a key."""
     details: dict[str, Any] = {}
@@ -215,6 +234,8 @@ def _fields(
         "height": work.height,
         "faces": work.faces,
         "similarity": work.similarity,
+        "persons_forgotten": work.persons_forgotten,
+        "persons_left": work.persons_left,
         "aws": {
             operation: {"calls": len(took), "milliseconds": _milliseconds(sum(took))}
             for operation, took in spent.items()

@@ -1,11 +1,13 @@
 """POST /verify: whose face is this, or is it this person's."""
 
+from collections.abc import Mapping
+
 from chalicelib import telemetry
 from chalicelib.errors import ImageMissing, PersonUnknown
 from chalicelib.faces import Faces, SimilarFace
 from chalicelib.messages import Match, Person, Verification, VerifyRequest, malformed
 from chalicelib.settings import Settings
-from chalicelib.storage import Records
+from chalicelib.storage import FaceRecord, Records, now
 
 MOST_FACES = 100
 """Faces looked at: as many as DynamoDB reads at once."""
@@ -45,11 +47,14 @@ def verify(
             and not records.is_registered(request.person_id)
         ):
             raise PersonUnknown("Nobody is registered under this personId.")
-    matches = _matches(similar, records)[: request.max_matches]
+    known = records.faces(face.face_id for face in similar) if similar else {}
+    matches = _matches(similar, known)[: request.max_matches]
     best = matches[0] if matches else None
     work.outcome = "verified" if best else "not_verified"
     if best:
         work.person_id, work.similarity = best.person_id, best.similarity
+        if settings.verifications_noted_since is not None:
+            records.note_verification(known[best.face_id], now()[:10])
     return Verification(
         verified=best is not None,
         person=Person(best.person_id, best.name) if best else None,
@@ -60,9 +65,8 @@ def verify(
     )
 
 
-def _matches(similar: list[SimilarFace], records: Records) -> list[Match]:
+def _matches(similar: list[SimilarFace], known: Mapping[str, FaceRecord]) -> list[Match]:
     """Name the persons of similar faces, each once, by their most similar face."""
-    known = records.faces(face.face_id for face in similar) if similar else {}
     matches: dict[str, Match] = {}
     for face in similar:
         record = known.get(face.face_id)

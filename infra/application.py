@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 
-from infra.stages import API, Stage
+from infra.stages import Stage
 
 if TYPE_CHECKING:
     from mypy_boto3_apigateway.client import APIGatewayClient
@@ -68,7 +68,7 @@ def keep_logs(session: boto3.Session, stage: Stage, days: int = LOG_DAYS) -> Non
     Chalice's own setting names a log group for the API's function that it never writes to.
     """
     logs = session.client("logs")
-    for handler in [API, *stage.handlers]:
+    for handler in stage.functions:
         group = f"/aws/lambda/{stage.function_name(handler)}"
         with suppress(logs.exceptions.ResourceAlreadyExistsException):
             logs.create_log_group(logGroupName=group)

@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from botocore.exceptions import (
 from chalicelib.settings import Settings, SettingsError
 from infra import adopt, application, data, pages, stages
 from infra.record import PROJECT, Record
-from infra.stages import Names, Stage, UnknownStage
+from infra.stages import FORGET, Names, Stage, UnknownStage
 
 OPTIONAL = {
     "alarms": "nobody is told when photographs fail to be indexed, or of errors and slowness",
@@ -128,7 +129,8 @@ class Deploy:
         for function, file in stage.policy_files().items():
             policy = json.loads(file.read_text())
             pointed = stages.point(policy, names, stage.function_name(function))
-            adapted = stages.let_go(pointed, names, wanted=not settings.keep_photographs)
+            lets_go = not settings.keep_photographs and function != FORGET
+            adapted = stages.let_go(pointed, names, wanted=lets_go)
             adapted = stages.trace(adapted, wanted=stage.config.get("xray", False))
             file.write_text(json.dumps(adapted, indent=2) + "\n")
 
@@ -285,6 +287,7 @@ def take_options(stage: Stage, options: argparse.Namespace) -> None:
         environment["AUTH"] = options.auth
     if options.cors_origin:
         environment["CORS_ORIGIN"] = kept["cors_origin"] = options.cors_origin
+    _take_retention(environment, options.forget_after_days)
     if "AWS_ENDPOINT_URL" in environment:
         raise DeployError(
             f"the stage {stage.name} is for the embedded AWS of this machine; name another"
@@ -314,6 +317,16 @@ def take_options(stage: Stage, options: argparse.Namespace) -> None:
         raise DeployError("the pages cannot sign requests: with AUTH=iam say WITHOUT=pages")
 
 
+def _take_retention(environment: dict[str, str], days: int | None) -> None:
+    """Note from when on verifications count, where persons are forgotten for want of them."""
+    if days is not None:
+        environment["FORGET_AFTER_DAYS"] = str(days)
+    if environment.get("FORGET_AFTER_DAYS", "0") == "0":
+        environment.pop("VERIFICATIONS_NOTED_SINCE", None)
+    else:
+        environment.setdefault("VERIFICATIONS_NOTED_SINCE", f"{datetime.now(UTC):%Y-%m-%d}")
+
+
 def main() -> int:
     """Deploy a stage."""
     parser = argparse.ArgumentParser(prog="python -m infra.deploy", description=__doc__)
@@ -326,6 +339,12 @@ def main() -> int:
         "--data-stack",
         choices=["existing", "own"],
         help="existing: take over bucket, table and collection that are there",
+    )
+    parser.add_argument(
+        "--forget-after-days",
+        type=int,
+        metavar="DAYS",
+        help="forget whom no photograph was verified as for so long; 0 is never",
     )
     parser.add_argument("--alarm-email", help="address that hears of alarms")
     parser.add_argument("--without", help=f"leave out: {', '.join(OPTIONAL)}")

@@ -14,6 +14,8 @@ CONFIG = Path(__file__).parent.parent / ".chalice" / "config.json"
 
 API = "api_handler"
 """Chalice's name of the function that answers HTTP requests."""
+FORGET = "forget_unverified"
+"""The function that runs daily, where the stage forgets persons who were not verified for long."""
 _MODEL = "prod"
 """The stage that a new one is made like."""
 
@@ -89,7 +91,14 @@ class Stage:
     @property
     def handlers(self) -> list[str]:
         """Names of the S3 handlers, as in the application."""
-        return [name for name in self.config.get("lambda_functions", {}) if name != API]
+        configured = self.config.get("lambda_functions", {})
+        return [name for name in configured if name not in (API, FORGET)]
+
+    @property
+    def functions(self) -> list[str]:
+        """Names of all functions of the stage, as in the application."""
+        forgets = Settings.from_environment(self.environment).forget_after_days
+        return [API, *self.handlers, *([FORGET] if forgets else [])]
 
     def function_name(self, handler: str) -> str:
         """Return the name that Chalice gives to the function of a handler."""
@@ -101,7 +110,7 @@ class Stage:
         of_all = self.config.get("iam_policy_file", f"policy-{self.name}.json")
         return {
             name: self._directory / functions.get(name, {}).get("iam_policy_file", of_all)
-            for name in [API, *self.handlers]
+            for name in [API, *self.handlers, FORGET]
         }
 
     def save(self) -> None:

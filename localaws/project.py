@@ -7,7 +7,7 @@ from typing import Any
 
 import boto3
 import botocore.session
-from chalice.app import Chalice, S3EventConfig
+from chalice.app import Chalice, Rate, S3EventConfig, ScheduledEventConfig
 from chalice.cli.factory import CLIFactory
 from chalice.config import Config
 
@@ -37,10 +37,11 @@ class Project:
         self.app: Chalice = self.config.chalice_app
         self.session = _session("project")  # not "api": it makes what that only uses
         self._s3 = [s for s in self.app.event_sources if isinstance(s, S3EventConfig)]
+        self._scheduled = [s for s in self.app.event_sources if isinstance(s, ScheduledEventConfig)]
 
     def functions(self, workers: Workers) -> dict[str, Handler]:
         """Return the project's Lambda functions by their names, to be run in workers."""
-        names = [APP, *(source.name for source in self._s3)]
+        names = [APP, *(source.name for source in (*self._s3, *self._scheduled))]
         return {self.function_name(name): self._function(name, workers) for name in names}
 
     def notify(self) -> None:
@@ -62,6 +63,16 @@ class Project:
                 Bucket=bucket,
                 NotificationConfiguration={"LambdaFunctionConfigurations": functions},
             )
+
+    def schedule(self) -> None:
+        """Let functions run regularly, as a deploy would."""
+        events = self.session.client("events")
+        for source in self._scheduled:
+            name = self.function_name(source.name)
+            rate = source.schedule_expression
+            assert isinstance(rate, Rate)
+            events.put_rule(Name=name, ScheduleExpression=rate.to_string())
+            events.put_targets(Rule=name, Targets=[{"Id": "1", "Arn": function_arn(name)}])
 
     def function_name(self, handler: str) -> str:
         """Return the name that Chalice gives to the function of a handler."""
@@ -91,10 +102,11 @@ def install(aws: EmbeddedAWS, directory: str, stage: str = "dev") -> Project:
 
 
 def set_up(project: Project) -> None:
-    """Make the project's resources and notifications; may be called again and again."""
+    """Make the project's resources, notifications and schedules; may be called again and again."""
     settings = Settings.from_environment(os.environ)
     make_data(project.session, settings, project.config.app_name, project.config.chalice_stage)
     project.notify()
+    project.schedule()
 
 
 def make_data(session: boto3.Session, settings: Settings, app_name: str, stage: str) -> None:

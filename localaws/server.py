@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Iterable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ from localaws.ports import HOST, listen
 from localaws.post_policy import PostPolicies
 from localaws.rekognition import RekognitionApp
 from localaws.s3_events import S3Events
+from localaws.schedules import Schedules
 from localaws.wire import WireDifferences
 from localaws.workers import Workers
 
@@ -101,7 +103,8 @@ class EmbeddedAWS:
             self.functions.kept_events = self._persistence.events
         self._stacks = CloudFormation(WireDifferences(app), _Session(self.url), ACCOUNT_ID)
         self.account_settings = AccountSettings(self._stacks, ACCOUNT_ID)
-        app = S3Events(self.account_settings, self._notify)
+        app = S3Events(self.account_settings, self._notify_of_bucket)
+        self._schedules = Schedules(partial(self._notify, "events.amazonaws.com"))
         app = Invocations(PostPolicies(app, secret_of, token_of), self.functions)
         self.permissions = Permissions(_Services(self.rekognition, app))
         app = RestApis(self.permissions, self.deployed, Authorization())
@@ -141,10 +144,12 @@ class EmbeddedAWS:
     def start(self) -> None:
         """Begin to answer."""
         self._thread.start()
+        self._schedules.start()
 
     def stop(self) -> None:
         """Finish running functions, and answer no more."""
         self.faults.clear()
+        self._schedules.stop()
         self.deployed.close()
         self.functions.stop()
         if self.workers is not None:
@@ -168,13 +173,16 @@ class EmbeddedAWS:
         self.rekognition.reset()
         self._stacks.clear()
 
-    def _notify(self, function: str, event: Event) -> None:
-        """Bring an event of S3 to a function, if the function's policy allows S3 to."""
+    def _notify_of_bucket(self, function: str, event: Event) -> None:
         bucket = event["Records"][0]["s3"]["bucket"]["arn"]
+        self._notify("s3.amazonaws.com", function, bucket, event)
+
+    def _notify(self, service: str, function: str, source_arn: str, event: Event) -> None:
+        """Bring an event of a service to a function, if the function's policy allows that."""
         if function in self.deployed and not self.deployed.may_invoke(
-            function, "s3.amazonaws.com", bucket
+            function, service, source_arn
         ):
-            logger.warning("%s may not invoke %s: its event is dropped", bucket, function)
+            logger.warning("%s may not invoke %s: its event is dropped", source_arn, function)
             return
         self.functions.notify(function, event)
 

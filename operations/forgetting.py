@@ -1,17 +1,15 @@
-"""Forget a person: photographs in all their versions, faces, records; and look that all is gone.
-
-What stays is the audit trail, which holds no name, no person id and nothing of a face.
-"""
+"""Forget a person, and look that all is gone, in the queue of failed events too."""
 
 from collections.abc import Callable
 from contextlib import closing
-from uuid import uuid4
 
 import boto3
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
-from chalicelib.storage import PhotographRecord, folder_of
+from chalicelib import forgetting
+from chalicelib.forgetting import NotQuiet, Traces
+from chalicelib.storage import folder_of
 from infra.redrive import Queue
 from operations.errors import CannotDo
 from operations.pacing import Pace
@@ -21,45 +19,26 @@ RATE = 100.0
 """Photographs begun per second: none of them is indexed."""
 
 
-class Traces(Struct, rename="camel"):
-    """How much there is of a person, place by place."""
+class Removed(Traces, rename="camel"):
+    """The traces that were removed."""
 
-    versions: int = 0
-    """Of objects in S3, and marks of those deleted."""
-    uploads: int = 0
-    """That have begun in S3 and not ended."""
-    records: int = 0
-    """Items of the table."""
-    faces: int = 0
-    """In the collection."""
     failed_events: int = 0
     """In the queue; each holds the key of a photograph."""
 
-    def __bool__(self) -> bool:
-        """Say whether there is anything."""
-        return any((self.versions, self.uploads, self.records, self.faces, self.failed_events))
-
 
 class Forgotten(Struct, frozen=True, rename="camel"):
-    """What was removed of a person, and what a second look found left."""
+    """What was removed of a person."""
 
     person_id: str
-    removed: Traces
-    left: Traces
+    removed: Removed
 
 
 def traces(stage: Stage, person_id: str) -> Traces:
-    """Look everywhere for a person: at all versions, the whole table, the whole collection.
+    """Look everywhere for a person.
 
     Not in the queue of failed events, which cannot be looked through without taking from it.
     """
-    folder = folder_of(person_id)
-    return Traces(
-        versions=sum(1 for _ in stage.photographs.versions(folder)),
-        uploads=sum(1 for _ in stage.photographs.unfinished_uploads(folder)),
-        records=len(stage.records.naming(person_id)),
-        faces=sum(1 for _ in stage.faces.of_person(person_id)),
-    )
+    return forgetting.traces(stage.converger, [person_id])
 
 
 def forget(
@@ -79,38 +58,22 @@ def forget(
         CannotDo: something came while it was removed.
         chalicelib.errors.ServiceUnavailable: others kept being at work on a photograph.
     """
-    operator = stage.operator
-    folder = folder_of(person_id)
-    for upload in list(stage.photographs.unfinished_uploads(folder)):
-        stage.photographs.abort(upload)
-    versions = list(stage.photographs.versions(folder))
-    stage.photographs.delete(versions)
-    recorded = stage.records.naming(person_id)
-    prefix = PhotographRecord.id_of("")
-    keys = {id_.removeprefix(prefix) for id_ in recorded if id_.startswith(prefix)}
-    keys |= {version.key for version in versions}
 
-    # The events of the removals bring the same about, later: whoever comes second finds it done.
-    def converge(key: str) -> None:
-        stage.converger.converge(key, uuid4().hex)
+    def work(converge: Callable[[str], None], keys: list[str]) -> None:
+        with closing(Pace(RATE).through(converge, keys)) as outcomes:
+            for _ in outcomes:
+                advance(1)
 
-    with closing(Pace(RATE).through(converge, sorted(keys))) as outcomes:
-        for _ in outcomes:
-            advance(1)
-    # What no photograph accounts for, in a system that was not in agreement before.
-    stage.faces.forget(list(stage.faces.of_person(person_id)))
-    stage.records.delete(stage.records.naming(person_id))
-    events = _drop_failed_events(stage.settings.failed_events_queue, folder)
-
-    left = traces(stage, person_id)
-    if left:
+    events = _drop_failed_events(stage.settings.failed_events_queue, folder_of(person_id))
+    try:
+        forgetting.forget(stage.converger, [person_id], stage.operator, work)
+    except NotQuiet as error:
         raise CannotDo(
             f"Something of {person_id} came in while it was being removed: do it again.",
             "not_quiet",
-        )
-    stage.audit.forgotten(person_id, operator)
-    removed = Traces(found.versions, found.uploads, found.records, found.faces, events)
-    return Forgotten(person_id, removed, left)
+        ) from error
+    removed = Removed(found.versions, found.uploads, found.records, found.faces, events)
+    return Forgotten(person_id, removed)
 
 
 def _drop_failed_events(name: str, folder: str) -> int:

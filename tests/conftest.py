@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib import clients
 from chalicelib.settings import Settings
-from infra.stages import Names, let_go, point
+from infra.stages import FORGET, Names, let_go, point
 from localaws.api import LocalApi
 from localaws.project import Project, install, set_up
 from localaws.server import EmbeddedAWS
@@ -50,12 +50,13 @@ def restrict(aws: EmbeddedAWS, *, keeps_photographs: bool = True) -> None:
             # A deploy has written its own names into the files.
             point(json.loads((ROOT / ".chalice" / name).read_text()), names, role),
             names,
-            wanted=not keeps_photographs,
+            wanted=not keeps_photographs and role != FORGET,
         )
         for role, name in (
             ("api", "policy-prod.json"),
             ("index_photograph", "policy-prod-index_photograph.json"),
             ("unindex_photograph", "policy-prod-unindex_photograph.json"),
+            (FORGET, "policy-prod-forget_unverified.json"),
         )
     }
     workers = aws.workers

@@ -26,6 +26,8 @@ class Service:
         self.s3 = boto3.client("s3", config=config)
         self.sqs = boto3.client("sqs", config=config)
         self.rekognition = boto3.client("rekognition", config=config)
+        self.dynamodb = boto3.client("dynamodb", config=config)
+        self.events = boto3.client("events", config=config)
         self.table = boto3.resource("dynamodb", config=config).Table(TABLE)
 
     def post(self, path: str, body: Any = None, **options: Any) -> requests.Response:

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,9 @@ class Deployment:
             "AWS_DEFAULT_REGION": REGION,
         }
         self.copy = ProjectCopy(folder)
+        stage = self.copy.stage()
+        stage.environment.update(FORGET_AFTER_DAYS="30", VERIFICATIONS_NOTED_SINCE="2020-01-01")
+        stage.save()
         done = self.copy.run("deploy", **self.environment)
         assert done.code == 0, done.said + done.error
         self.s3 = self.client("s3")
@@ -151,6 +155,23 @@ class Deployment:
             Payload=json.dumps(event).encode(),
         )
         self.settle()
+
+    def run_schedule(self) -> None:
+        """Put the daily rule again, which starts it anew, and wait until its function has run."""
+        events = self.client("events")
+        (rule,) = events.list_rules()["Rules"]
+        runs = self._runs()
+        events.put_rule(Name=rule["Name"], ScheduleExpression=rule["ScheduleExpression"])
+        until = time.monotonic() + TIMEOUT
+        while self._runs() == runs:
+            assert time.monotonic() < until, "the rule was not obeyed"
+            time.sleep(0.1)
+        self.settle()
+
+    def _runs(self) -> int:
+        group = f"/aws/lambda/{FUNCTION}-forget_unverified"
+        pages = self.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
+        return sum('"message":"forgetting"' in e["message"] for p in pages for e in p["events"])
 
     def settle(self) -> None:
         """Wait until no event is left to be handled."""

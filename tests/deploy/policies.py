@@ -12,6 +12,7 @@ FILES = {
     FUNCTION: "policy-prod.json",
     f"{FUNCTION}-index_photograph": "policy-prod-index_photograph.json",
     f"{FUNCTION}-unindex_photograph": "policy-prod-unindex_photograph.json",
+    f"{FUNCTION}-forget_unverified": "policy-prod-forget_unverified.json",
 }
 """By the functions that have them."""
 

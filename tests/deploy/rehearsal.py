@@ -2,7 +2,7 @@
 
 import requests
 
-from tests.deploy.deployment import BUCKET, COLLECTION, TIMEOUT, Deployment
+from tests.deploy.deployment import BUCKET, COLLECTION, TABLE, TIMEOUT, Deployment
 from tests.photographs import landscape, photograph, resized
 
 OBAMA, OBAMA_2, OBAMA_3, BIDEN = (
@@ -24,6 +24,7 @@ def rehearse(service: Deployment) -> None:
     create_index(service)
     repair(service)
     fail(service)
+    forget_unverified(service)
 
 
 def forget_logs(service: Deployment) -> None:
@@ -117,6 +118,34 @@ def repair(service: Deployment) -> None:
     report = service.create_index(repair=True)
     assert len(report["indexed"]) == len(service.faces()) == there
     assert service.verify(OBAMA_2).json()["verified"] is True
+
+
+def forget_unverified(service: Deployment) -> None:
+    key = "faces/biden/unfinished.jpg"
+    service.s3.create_multipart_upload(Bucket=BUCKET, Key=key)
+    table = service.client("dynamodb")
+    for item in table.scan(TableName=TABLE)["Items"]:
+        if item["personId"]["S"] == "biden":
+            long_ago = {"S": "2020-01-01T00:00:00+00:00"}
+            dates = {"registeredAt": long_ago, "indexedAt": long_ago}
+            table.put_item(TableName=TABLE, Item={**item, **dates})
+    assert service.verify(BIDEN).json()["verified"] is True
+
+    service.run_schedule()
+
+    assert service.verify(BIDEN).json()["verified"] is True
+    for item in table.scan(TableName=TABLE)["Items"]:
+        if "verifiedOn" in item and item["personId"]["S"] == "biden":
+            table.put_item(TableName=TABLE, Item={**item, "verifiedOn": {"S": "2020-01-01"}})
+
+    service.run_schedule()
+
+    assert {item["personId"]["S"] for item in table.scan(TableName=TABLE)["Items"]} == {"obama"}
+    assert service.verify(BIDEN).json()["verified"] is False
+    assert service.verify(OBAMA_2).json()["verified"] is True
+    versions = service.s3.list_object_versions(Bucket=BUCKET, Prefix="faces/biden/")
+    assert not {"Versions", "DeleteMarkers"}.intersection(versions)
+    assert "Uploads" not in service.s3.list_multipart_uploads(Bucket=BUCKET)
 
 
 def fail(service: Deployment) -> None:

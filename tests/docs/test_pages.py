@@ -127,6 +127,8 @@ def test_each_setting_is_described_with_its_default() -> None:
     described = {row[0]: row[1].strip("` ") for row in rows(DOCS / "settings.md")[2:]}
 
     def default(value: object) -> str:
+        if value is None:
+            return ""
         return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
     assert described == {

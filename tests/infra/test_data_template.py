@@ -141,7 +141,7 @@ def test_every_function_has_an_alarm_for_errors() -> None:
         for dimension in resource["Properties"]["Dimensions"]
     }
 
-    assert len(made) == 3
+    assert len(made) == 4
 
 
 def test_somebody_hears_of_alarms_where_there_is_an_address() -> None:

@@ -1,6 +1,7 @@
 """``make deploy`` and ``make undeploy``, against the embedded AWS."""
 
 import shutil
+from datetime import UTC, date, datetime
 
 import boto3
 import pytest
@@ -80,6 +81,33 @@ def test_data_is_deleted_only_when_it_is_asked_for_twice(copy: ProjectCopy) -> N
     assert boto3.client("dynamodb").list_tables()["TableNames"] == []
     assert boto3.client("rekognition").list_collections()["CollectionIds"] == []
     assert "QueueUrls" not in boto3.client("sqs").list_queues()
+
+
+def test_persons_are_forgotten_where_that_was_asked_for(copy: ProjectCopy) -> None:
+    today = datetime.now(UTC).date()
+    copy.deploy("--forget-after-days", "90")
+    environment = copy.stage().environment
+    assert environment["FORGET_AFTER_DAYS"] == "90"
+    noted_since = date.fromisoformat(environment["VERIFICATIONS_NOTED_SINCE"])
+    assert noted_since >= today
+    [rule] = boto3.client("events").list_rules()["Rules"]
+    assert rule["ScheduleExpression"] == "rate(1 day)"
+    function = functions()["facial-recognition-prod-forget_unverified"]
+    assert function["Timeout"] == 900
+    logs = boto3.client("logs").describe_log_groups()["logGroups"]
+    assert {group["retentionInDays"] for group in logs} == {30}
+
+    environment["VERIFICATIONS_NOTED_SINCE"] = "2026-01-01"
+    stage = copy.stage()
+    stage.environment.update(environment)
+    stage.save()
+    copy.deploy("--forget-after-days", "30")
+    assert copy.stage().environment["VERIFICATIONS_NOTED_SINCE"] == "2026-01-01"
+
+    copy.deploy("--forget-after-days", "0")
+    assert "VERIFICATIONS_NOTED_SINCE" not in copy.stage().environment
+    assert boto3.client("events").list_rules()["Rules"] == []
+    assert len(functions()) == 3
 
 
 def test_a_stage_of_another_name_has_everything_of_its_own(copy: ProjectCopy) -> None:

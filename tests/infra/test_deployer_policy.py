@@ -70,8 +70,9 @@ def test_it_grants_each_call_of_deploy_and_undeploy(copy: ProjectCopy, tmp_path:
     noting: Any = {"PYTHONPATH": str(tmp_path / "noting"), "CALLS": str(calls)}
 
     copy.with_pages()
-    for module in ("deploy", "deploy", "undeploy"):
-        done = copy.run(module, **noting)
+    steps = ("deploy",), ("deploy", "--forget-after-days", "30"), ("undeploy",)
+    for step in steps:
+        done = copy.run(*step, **noting)
         assert done.code == 0, done.error
 
     made = {action(line) for line in calls.read_text().splitlines()}

@@ -1,0 +1,206 @@
+"""Persons as whom no photograph was verified for long are forgotten, and nobody else."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from msgspec.structs import replace
+
+import app
+from chalicelib import forgetting, telemetry
+from chalicelib.audit import AuditTrail
+from chalicelib.convergence import Converger
+from chalicelib.errors import ServiceUnavailable
+from chalicelib.faces import Faces
+from chalicelib.settings import Settings
+from chalicelib.storage import Photographs, Records
+from localaws.schedules import Schedules
+from tests.photographs import photograph
+from tests.service import BUCKET, COLLECTION, TABLE, Service
+
+DAYS = 30
+TODAY = datetime.now(UTC).date()
+SETTINGS = Settings(forget_after_days=DAYS, verifications_noted_since=date(2020, 1, 1))
+
+
+@pytest.fixture
+def both(service: Service) -> Service:
+    """Two people who have just been registered."""
+    service.register(photograph("obama.jpg"), name="Barack Obama", personId="obama")
+    service.register(photograph("biden.jpg"), name="Joe Biden", personId="biden")
+    service.settle()
+    return service
+
+
+@pytest.fixture
+def converger(service: Service) -> Converger:
+    """Everything, with the rights of an operator; tests/deploy has those of the function."""
+    client = service.dynamodb
+    return Converger(
+        Photographs(lambda: service.s3, BUCKET),
+        Records(lambda: client, TABLE),
+        Faces(lambda: service.rekognition, COLLECTION),
+        AuditTrail(lambda: client, app.settings.faces_audit_table),
+        SETTINGS,
+    )
+
+
+@pytest.fixture
+def noting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the API note when people are verified."""
+    monkeypatch.setattr(
+        app, "settings", replace(app.settings, verifications_noted_since=date(2020, 1, 1))
+    )
+
+
+def age(service: Service, person_id: str, days: int) -> None:
+    """Let all that is recorded of a person be so old."""
+    moment = (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="seconds")
+    for item in service.items().values():
+        if item["personId"] == person_id:
+            dates = {
+                name: moment[: len(str(item[name]))]
+                for name in ("registeredAt", "indexedAt", "verifiedOn")
+                if name in item
+            }
+            service.table.put_item(Item={**item, **dates})
+
+
+def forget(converger: Converger, settings: Settings = SETTINGS, seconds: float = 900) -> list[int]:
+    """Run it; return how many persons were forgotten, and how many were left to be."""
+    with telemetry.record() as work:
+        forgetting.forget_unverified(converger, settings, lambda: seconds)
+    assert work.persons_forgotten is not None
+    assert work.persons_left is not None
+    return [work.persons_forgotten, work.persons_left]
+
+
+def people(service: Service) -> set[object]:
+    return {item["personId"] for item in service.items().values()}
+
+
+def test_who_was_not_verified_for_long_is_forgotten(both: Service, converger: Converger) -> None:
+    age(both, "biden", DAYS)
+    assert forget(converger) == [0, 0]
+    age(both, "biden", DAYS + 1)
+
+    assert forget(converger) == [1, 0]
+
+    both.settle()
+    assert people(both) == {"obama"}
+    assert both.whose(photograph("biden.jpg")) is None
+    assert both.whose(photograph("obama2.jpg")) == "obama"
+    both.assert_consistent()
+    versions = both.s3.list_object_versions(Bucket=BUCKET)
+    assert {v["Key"].split("/")[1] for v in versions["Versions"]} == {"obama"}
+    *_, last = converger.audit.of_person("biden")
+    assert (last.event, last.caller) == ("forgotten", "FORGET_AFTER_DAYS")
+    assert [entry.event for entry in converger.audit.of_person("obama")] == ["registered"]
+
+
+@pytest.mark.usefixtures("noting")
+def test_who_was_verified_lately_is_not(both: Service, converger: Converger) -> None:
+    age(both, "obama", DAYS + 1)
+    age(both, "biden", DAYS + 1)
+    assert both.verify(photograph("obama2.jpg"), personId="biden").json()["verified"] is False
+    assert both.whose(photograph("obama2.jpg")) == "obama"
+
+    assert forget(converger) == [1, 0]
+
+    both.settle()
+    assert people(both) == {"obama"}
+
+
+@pytest.mark.usefixtures("noting")
+def test_one_good_photograph_keeps_all_of_a_person(both: Service, converger: Converger) -> None:
+    both.upload("faces/obama/2.jpg", photograph("obama2.jpg"))
+    age(both, "obama", DAYS + 1)
+    assert both.whose(photograph("obama.jpg")) == "obama"
+
+    assert forget(converger) == [0, 0]
+    assert len(both.objects()) == 3
+
+
+@pytest.mark.usefixtures("noting")
+def test_the_day_of_a_verification_is_noted_and_nothing_more(both: Service) -> None:
+    before = both.items()
+    for _ in range(2):
+        assert both.whose(photograph("obama2.jpg")) == "obama"
+
+    changed = {i: item for i, item in both.items().items() if item != before[i]}
+    (face,) = changed.values()
+    assert face == {**before[str(face["faceId"])], "verifiedOn": TODAY.isoformat()}
+
+
+def test_nothing_is_noted_where_nobody_wants_it(both: Service) -> None:
+    before = both.items()
+    assert both.whose(photograph("obama2.jpg")) == "obama"
+    assert both.items() == before
+
+
+def test_nobody_is_forgotten_before_verifications_were_noted_for_so_long(
+    both: Service, converger: Converger
+) -> None:
+    age(both, "obama", 5 * DAYS)
+    for days in (0, 1, DAYS):
+        since = TODAY - timedelta(days=days)
+        assert forget(converger, replace(SETTINGS, verifications_noted_since=since)) == [0, 0]
+    since = TODAY - timedelta(days=DAYS + 1)
+    assert forget(converger, replace(SETTINGS, verifications_noted_since=since)) == [1, 0]
+
+
+def test_what_there_is_no_time_for_is_left_to_the_next_run(
+    both: Service, converger: Converger
+) -> None:
+    age(both, "obama", DAYS + 1)
+    age(both, "biden", DAYS + 1)
+
+    assert forget(converger, seconds=forgetting.SPARE_SECONDS - 1) == [0, 2]
+    assert people(both) == {"obama", "biden"}
+    assert forget(converger) == [2, 0]
+
+
+def test_who_cannot_be_forgotten_keeps_nobody_else(
+    both: Service, converger: Converger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forgetting, "BATCH", 1)
+    age(both, "obama", DAYS + 1)
+    age(both, "biden", DAYS + 1)
+    converge = Converger.converge
+
+    def fail(self: Converger, key: str, attempt: str, **options: bool) -> object:
+        if "obama" in key:
+            raise ServiceUnavailable("no")
+        return converge(self, key, attempt, **options)
+
+    monkeypatch.setattr(Converger, "converge", fail)
+    with pytest.raises(ServiceUnavailable, match="not be forgotten: 1"):
+        forget(converger)
+    monkeypatch.undo()
+
+    both.settle()
+    assert people(both) <= {"obama"}
+    assert "biden" not in {key.split("/")[1] for key in both.objects()}
+    assert forget(converger)[1] == 0
+
+
+def test_a_rule_without_a_rate_is_left_alone(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    brought: list[str] = []
+    events = service.events
+    target = {"Id": "1", "Arn": "arn:aws:lambda:us-east-1:123456789012:function:f"}
+    for name, schedule in (("a", "cron(0 12 * * ? *)"), ("b", "rate(1 hour)")):
+        events.put_rule(Name=name, ScheduleExpression=schedule)
+        events.put_targets(Rule=name, Targets=[target])
+    schedules = Schedules(lambda function, rule, event: brought.append(rule))
+
+    for _ in range(3):
+        schedules.look()
+
+    assert [rule.rpartition("/")[2] for rule in brought] == ["b"]
+    assert "rule/a: only rates" in caplog.text
+    events.put_rule(Name="b", ScheduleExpression="rate(1 hour)", State="DISABLED")
+    schedules.look()
+    events.put_rule(Name="b", ScheduleExpression="rate(1 hour)")
+    schedules.look()
+    assert len(brought) == 2
