@@ -3,13 +3,14 @@
     python -m bench.report --photos DIR          (DIR holds a folder per person)
     python -m bench.report --photos DIR --only speed --only search
 
-Each section names the command that gives its numbers again.
+Each section names the command that gives its numbers again. One that is not run stays as it is.
 """
 
 import argparse
 import json
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -30,6 +31,11 @@ from localaws.rekognition.images import decode
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "benchmarks.md"
 PLOTS = ROOT / "docs" / "benchmarks"
+HEADER = """# Benchmarks
+
+What is compared was measured in turns in one run: trust the ratios more than the times.
+
+All of it again: `make bench PHOTOS=DIR`, where DIR holds a folder per person."""
 PHOTOS = "PHOTOS"
 """Stands for the folder of photographs in a section's command."""
 
@@ -171,28 +177,34 @@ def main() -> int:
     # So that the same numbers give the same file.
     mpl.rcParams.update({"svg.hashsalt": "benchmarks", "font.size": 10})
     PLOTS.mkdir(parents=True, exist_ok=True)
-    parts = [_header(options.photos)]
+    parts = _parts()
+    machine = _machine(options.photos)
     for section in wanted:
         print(f"{section.name} ...", flush=True)
-        parts.append(_run(section, options.photos))
-    PAGE.write_text("\n\n".join(parts) + "\n")
+        parts[section.title] = _run(section, options.photos, machine)
+    page = [HEADER, *(parts[s.title] for s in SECTIONS if s.title in parts)]
+    PAGE.write_text("\n\n".join(page) + "\n")
     print(f"written: {PAGE}")
     return 0
 
 
-def _header(photos: Path) -> str:
+def _parts() -> dict[str, str]:
+    """Read the page's sections, by their titles."""
+    text = PAGE.read_text() if PAGE.exists() else ""
+    parts = re.split(r"^(?=## )", text, flags=re.MULTILINE)[1:]
+    return {part.partition("\n")[0].removeprefix("## "): part.strip() for part in parts}
+
+
+def _machine(photos: Path) -> str:
+    """Say when and on what this is measured."""
     people = [folder for folder in photos.iterdir() if folder.is_dir()]
     count = sum(1 for folder in people for _ in folder.glob("*.[jp][pn]g"))
     processor = _processor()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
     return (
-        "# Benchmarks\n\n"
         f"Measured on {datetime.now(UTC):%Y-%m-%d}: {processor}, {os.cpu_count()} processors,"
         f" {memory:.0f} GiB, {platform.system()} {platform.release()}, Python"
         f" {platform.python_version()}; {count} photographs of {len(people)} people."
-        " What is compared was measured in turns in one run: trust the ratios more than the"
-        " times.\n\n"
-        "All of it again: `make bench PHOTOS=DIR`, where DIR holds a folder per person."
     )
 
 
@@ -204,7 +216,7 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def _run(section: Section, photos: Path) -> str:
+def _run(section: Section, photos: Path, machine: str) -> str:
     """Run one benchmark, draw its plot, and return its part of the page."""
     stands_for = {PHOTOS: str(photos), PHOTO: str(one_person(photos))}
     arguments = [stands_for.get(part, part) for part in section.command]
@@ -229,7 +241,7 @@ def _run(section: Section, photos: Path) -> str:
         part += f"![{section.title}](benchmarks/{_draw(section, tables).name})\n\n"
     # What the service logs is left out.
     said = "\n".join(line for line in done.stdout.splitlines() if not line.startswith("{"))
-    return f"{part}```text\n{said.strip()}\n```"
+    return f"{part}```text\n{said.strip()}\n```\n\n{machine}"
 
 
 def one_person(photos: Path) -> Path:
