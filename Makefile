@@ -79,4 +79,7 @@ $(INSTALLED): requirements.txt requirements-dev.txt
 	@echo "installing into $(VENV) ..."
 	@$(PYTHON) -m venv --without-pip --clear $(VENV)
 	@$(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check install -r requirements-dev.txt
+	@# It comes with mkdocs, which needs it only to serve. With it there, chalice local begins anew
+	@# whenever any file is so much as opened, those of its own environment too.
+	@$(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check uninstall --yes --quiet watchdog
 	@touch $@

@@ -1,5 +1,6 @@
 """What a person starts by hand: processes that come up, say what is wrong, and go away."""
 
+import importlib.util
 import json
 import os
 import re
@@ -126,6 +127,10 @@ def test_chalice_local_can_be_started_by_hand_beside_it(tmp_path: Path) -> None:
 
     assert answer.status_code == 200, answer.text
     assert answer.json()["verified"] is False
+
+
+def test_chalice_local_does_not_begin_anew_for_files_that_are_only_opened() -> None:
+    assert importlib.util.find_spec("watchdog") is None, "make leaves it out"
 
 
 def copy_of_the_project(folder: Path, endpoint: str) -> Path:
