@@ -8,6 +8,7 @@ from botocore.waiter import WaiterModel, create_waiter_with_client
 
 from chalicelib.settings import Settings
 from chalicelib.storage import PERSON_INDEX
+from infra import data
 from infra.data import Report
 
 if TYPE_CHECKING:
@@ -18,11 +19,14 @@ class NotAdoptable(Exception):
     """A resource is missing or is not what the application needs; the message tells what to do."""
 
 
-def adopt(session: boto3.Session, settings: Settings, report: Report) -> None:
+def adopt(session: boto3.Session, settings: Settings, report: Report) -> str:
     """Check that bucket, table and collection are there, and add what they lack.
 
     Nothing is removed and no data changed. The table is given its index; the audit trail's table
-    and the queue of failed events are made.
+    and the queue of failed events are made, as the template of the data describes them.
+
+    Returns:
+        The queue's ARN.
 
     Raises:
         NotAdoptable: a resource is missing or not usable.
@@ -32,11 +36,7 @@ def adopt(session: boto3.Session, settings: Settings, report: Report) -> None:
     _adopt_table(session.client("dynamodb"), settings.faces_table, report)
     _ensure_audit_table(session.client("dynamodb"), settings.faces_audit_table, report)
     _adopt_collection(session, settings.faces_collection, report)
-    queue = settings.failed_events_queue
-    session.client("sqs").create_queue(
-        QueueName=queue, Attributes={"MessageRetentionPeriod": str(14 * 24 * 3600)}
-    )
-    report(f"queue {queue}: there")
+    return _ensure_queue(session, settings.failed_events_queue, report)
 
 
 def _adopt_bucket(session: boto3.Session, bucket: str, report: Report) -> None:
@@ -78,14 +78,8 @@ def _adopt_table(dynamodb: "DynamoDBClient", table: str, report: Report) -> None
 
 def _add_index(dynamodb: "DynamoDBClient", table: str, found: Any, report: Report) -> None:
     report(f"table {table}: adding the index {PERSON_INDEX}, which may take minutes ...")
-    create: Any = {
-        "IndexName": PERSON_INDEX,
-        "KeySchema": [
-            {"AttributeName": "personId", "KeyType": "HASH"},
-            {"AttributeName": "faceId", "KeyType": "RANGE"},
-        ],
-        "Projection": {"ProjectionType": "ALL"},
-    }
+    described = data.properties("Records")
+    (create,) = described["GlobalSecondaryIndexes"]
     if found.get("BillingModeSummary", {}).get("BillingMode") != "PAY_PER_REQUEST":
         rates = found["ProvisionedThroughput"]
         create["ProvisionedThroughput"] = {
@@ -93,10 +87,7 @@ def _add_index(dynamodb: "DynamoDBClient", table: str, found: Any, report: Repor
         }
     dynamodb.update_table(
         TableName=table,
-        AttributeDefinitions=[
-            {"AttributeName": "faceId", "AttributeType": "S"},
-            {"AttributeName": "personId", "AttributeType": "S"},
-        ],
+        AttributeDefinitions=described["AttributeDefinitions"],
         GlobalSecondaryIndexUpdates=[{"Create": create}],
     )
     _index_ready(dynamodb).wait(TableName=table)
@@ -130,21 +121,38 @@ def _ensure_audit_table(dynamodb: "DynamoDBClient", table: str, report: Report) 
         dynamodb.describe_table(TableName=table)
         report(f"table {table}: there")
     except dynamodb.exceptions.ResourceNotFoundException:
+        described = data.properties("AuditTrail")
         dynamodb.create_table(
             TableName=table,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[
-                {"AttributeName": "person", "AttributeType": "S"},
-                {"AttributeName": "entry", "AttributeType": "S"},
-            ],
-            KeySchema=[
-                {"AttributeName": "person", "KeyType": "HASH"},
-                {"AttributeName": "entry", "KeyType": "RANGE"},
-            ],
-            DeletionProtectionEnabled=True,
+            BillingMode=described["BillingMode"],
+            AttributeDefinitions=described["AttributeDefinitions"],
+            KeySchema=described["KeySchema"],
+            SSESpecification={"Enabled": described["SSESpecification"]["SSEEnabled"]},
+            DeletionProtectionEnabled=described["DeletionProtectionEnabled"],
         )
         dynamodb.get_waiter("table_exists").wait(TableName=table)
+        dynamodb.update_continuous_backups(
+            TableName=table,
+            PointInTimeRecoverySpecification=described["PointInTimeRecoverySpecification"],
+        )
         report(f"table {table}: made")
+
+
+def _ensure_queue(session: boto3.Session, queue: str, report: Report) -> str:
+    sqs = session.client("sqs")
+    try:
+        url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+        report(f"queue {queue}: there")
+    except sqs.exceptions.QueueDoesNotExist:
+        described = data.properties("FailedEvents")
+        attributes: Any = {
+            name: str(described[name]).lower()
+            for name in ("MessageRetentionPeriod", "SqsManagedSseEnabled")
+        }
+        url = sqs.create_queue(QueueName=queue, Attributes=attributes)["QueueUrl"]
+        report(f"queue {queue}: made")
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    return found["Attributes"]["QueueArn"]
 
 
 def _adopt_collection(session: boto3.Session, collection: str, report: Report) -> None:

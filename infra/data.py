@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import yaml
 from botocore.exceptions import ClientError, WaiterError
 
 from chalicelib.settings import Settings
@@ -20,6 +21,20 @@ Report = Callable[[str], None]
 
 class StackFailed(Exception):
     """A stack could not be made as its template says; the message tells why."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads a template whose functions (``!Ref`` and the like) do not matter."""
+
+
+_Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
+
+
+def properties(resource: str) -> dict[str, Any]:
+    """Return what the template says of a resource; None stands for what refers to others."""
+    template = yaml.load(TEMPLATE.read_text(), _Loader)  # noqa: S506 - derived from the safe one
+    found: dict[str, Any] = template["Resources"][resource]["Properties"]
+    return found
 
 
 def stack_name(application: str) -> str:

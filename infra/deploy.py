@@ -53,6 +53,7 @@ class Deploy:
         """Take where it goes to, and what."""
         self._session = session
         self._stage = stage
+        self._warned: set[str] = set()
 
     def run(self) -> str:
         """Deploy.
@@ -95,9 +96,7 @@ class Deploy:
         options = self._stage.deploy
         if options.get("data_stack") == "existing":
             settings = Settings.from_environment(environment)
-            adopt.adopt(self._session, settings, report)
-            names = Names(settings, self._account, self._region)
-            return f"arn:aws:sqs:{names.region}:{names.account}:{names.queue}"
+            return adopt.adopt(self._session, settings, report)
         default = Settings.from_environment({}).faces_bucket
         if environment.get("FACES_BUCKET", default) in (default, f"{default}-{self._stage.name}"):
             # The names of buckets are those of the whole world.
@@ -230,7 +229,8 @@ class Deploy:
 
     def _is_left_out(self, step: str) -> bool:
         left_out = step in self._stage.deploy.get("without", [])
-        if left_out:
+        if left_out and step not in self._warned:
+            self._warned.add(step)
             report(f"  warning: without {step}: {OPTIONAL[step]}")
         return left_out
 

@@ -12,13 +12,11 @@ import threading
 import uuid
 from collections.abc import Iterable
 from contextlib import suppress
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from chalice.deploy.validate import validate_routes
 from chalice.local import LocalChalice, LocalGateway, LocalGatewayException, RouteMatcher
 from werkzeug.datastructures import EnvironHeaders
-from werkzeug.serving import make_server
 from werkzeug.wrappers import Response
 
 from chalicelib import images, telemetry
@@ -34,7 +32,7 @@ from chalicelib.errors import (
 )
 from chalicelib.messages import complete
 from chalicelib.settings import Settings
-from localaws.ports import HOST, QuietRequestHandler, listen
+from localaws.ports import QuietRequestHandler, Server, listen
 from localaws.project import Project
 
 if TYPE_CHECKING:
@@ -53,7 +51,7 @@ _PIECE = 64 * 1024
 _LENGTH = re.compile(r"[0-9]{1,15}")
 
 
-class LocalApi:
+class LocalApi(Server):
     """``chalice local`` for a project that is loaded already."""
 
     def __init__(self, project: Project, port: int = 0, *, patience: float = PATIENCE) -> None:
@@ -68,36 +66,8 @@ class LocalApi:
             localaws.ports.PortInUse: another program listens there.
         """
         validate_routes(project.app.routes)
-        listening = listen(port)
-        self._server = make_server(
-            HOST,
-            listening.getsockname()[1],
-            Gateway(project, patience),
-            threaded=True,
-            request_handler=_RequestHandler,
-            fd=listening.fileno(),
-        )
-        listening.close()  # the server has taken a duplicate
-        self._thread = threading.Thread(target=self._server.serve_forever, name="chalice-local")
-
-    @property
-    def url(self) -> str:
-        """The API's address."""
-        return f"http://{HOST}:{self._server.port}"
-
-    def __enter__(self) -> "LocalApi":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        gateway = Gateway(project, patience)
+        super().__init__(listen(port), gateway, "chalice-local", _RequestHandler)
 
 
 class Gateway:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import threading
 from collections.abc import Iterable
 from contextlib import ExitStack
 from functools import partial
@@ -21,7 +20,6 @@ from moto.moto_server.werkzeug_app import (
     create_backend_app,
 )
 from moto.s3.models import FakeKey
-from werkzeug.serving import make_server
 
 from localaws.account import ACCESS_KEY_ID, ACCOUNT_ID, REGION, SECRET_ACCESS_KEY
 from localaws.account_settings import AccountSettings
@@ -38,7 +36,7 @@ from localaws.moto_memory import let_go
 from localaws.permissions.gate import Permissions
 from localaws.permissions.identities import secret_of, token_of
 from localaws.persistence import Persistence
-from localaws.ports import HOST, listen
+from localaws.ports import HOST, Server, listen
 from localaws.post_policy import PostPolicies
 from localaws.rekognition import RekognitionApp
 from localaws.s3_events import S3Events
@@ -110,16 +108,7 @@ class EmbeddedAWS:
         app = RestApis(self.permissions, self.deployed, Authorization())
         self.faults = Faults(app, self._kill_worker)
         app = Control(self.faults, self.faults, self.functions, self.permissions)
-        self._server = make_server(
-            HOST,
-            self._port,
-            app,
-            threaded=True,
-            request_handler=_RequestHandler,
-            fd=listening.fileno(),
-        )
-        listening.close()  # the server has taken a duplicate
-        self._thread = threading.Thread(target=self._server.serve_forever, name="localaws")
+        self._server = Server(listening, app, "localaws", _RequestHandler)
 
     def _open(self, data: str, *, fresh: bool) -> Path:
         folder = DataFolder(data, fresh=fresh)
@@ -143,7 +132,7 @@ class EmbeddedAWS:
 
     def start(self) -> None:
         """Begin to answer."""
-        self._thread.start()
+        self._server.start()
         self._schedules.start()
 
     def stop(self) -> None:
@@ -154,10 +143,7 @@ class EmbeddedAWS:
         self.functions.stop()
         if self.workers is not None:
             self.workers.stop()
-        if self._thread.is_alive():
-            self._server.shutdown()
-            self._thread.join()
-        self._server.server_close()
+        self._server.stop()
         self._kept.close()
 
     def reset(self) -> None:

@@ -164,6 +164,8 @@ def show(person: Person, stage: StageName = "dev", as_json: Json = False) -> int
         display.json(found)
         return DONE
     display.say(f"{found.person_id}  {found.name or '(forgotten)'}")
+    if found.verified_on:
+        display.say(f"last verified on {found.verified_on}")
     if found.photographs:
         display.say("")
         headings = ["photograph", "status", "registered", "consent", "caller", "face"]

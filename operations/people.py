@@ -53,6 +53,8 @@ class PersonDetails(Struct, frozen=True, rename="camel"):
     person_id: str
     name: str | None
     """None of one who has been forgotten."""
+    verified_on: str | None
+    """Day of the last verification, where the stage notes it."""
     photographs: list[PersonPhotograph]
     trail: list[Event]
 
@@ -80,7 +82,7 @@ def show(stage: Stage, person_id: str) -> PersonDetails:
     Raises:
         CannotDo: nothing is, and nothing ever was.
     """
-    records, _ = stage.records.of_person(person_id)
+    records, faces = stage.records.of_person(person_id)
     trail = [_event(entry) for entry in stage.audit.of_person(person_id)]
     if not records and not trail:
         raise CannotDo(f"Nobody is or was registered as {person_id}.", "person_unknown")
@@ -97,7 +99,8 @@ def show(stage: Stage, person_id: str) -> PersonDetails:
         )
         for record in records
     ]
-    return PersonDetails(person_id, next(iter(names), None), photographs, trail)
+    verified_on = max((face.verified_on for face in faces if face.verified_on), default=None)
+    return PersonDetails(person_id, next(iter(names), None), verified_on, photographs, trail)
 
 
 def audit(stage: Stage, person_id: str | None) -> list[Event]:

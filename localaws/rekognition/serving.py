@@ -1,17 +1,13 @@
 """Rekognition on a port of its own, without the other services."""
 
-import threading
 from pathlib import Path
-from types import TracebackType
 from typing import NoReturn
 
-from werkzeug.serving import make_server
-
-from localaws.ports import HOST, QuietRequestHandler, listen
+from localaws.ports import Server, listen
 from localaws.rekognition.protocol import RekognitionApp
 
 
-class RekognitionServer:
+class RekognitionServer(Server):
     """A local Rekognition over HTTP.
 
     There is no S3 beside it, so images are sent as bytes: an ``S3Object`` gives
@@ -36,49 +32,15 @@ class RekognitionServer:
             localaws.database.DataUnusable: the file is damaged, or from another face model.
         """
         listening = listen(port)
-        self._port = listening.getsockname()[1]
         with listening:
             self.app = RekognitionApp(_no_object, path=path)
             self.app.warm_up()
-            self._server = make_server(
-                HOST,
-                self._port,
-                self.app,
-                threaded=True,
-                request_handler=QuietRequestHandler,
-                fd=listening.fileno(),  # of which the server takes a duplicate
-            )
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, name="rekognition", daemon=True
-        )
-
-    @property
-    def url(self) -> str:
-        """The address to give to SDKs as endpoint."""
-        return f"http://{HOST}:{self._port}"
-
-    def start(self) -> None:
-        """Begin to answer."""
-        self._thread.start()
+            super().__init__(listening, self.app, "rekognition")
 
     def stop(self) -> None:
         """Answer no more."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().stop()
         self.app.close()
-
-    def __enter__(self) -> "RekognitionServer":
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
 
 def _no_object(bucket: str, key: str, version: str | None) -> NoReturn:

@@ -233,6 +233,16 @@ def test_resources_of_the_old_guide_are_taken_over(copy: ProjectCopy) -> None:
     assert [index["IndexName"] for index in table["GlobalSecondaryIndexes"]] == ["personId-index"]
     with pytest.raises(ClientError, match="does not exist"):
         boto3.client("cloudformation").describe_stacks(StackName="facial-recognition-prod-data")
+    audit = dynamodb.describe_table(TableName="face-audit")["Table"]
+    assert audit["SSEDescription"]["Status"] == "ENABLED"
+    assert audit["DeletionProtectionEnabled"] is True
+    backups = dynamodb.describe_continuous_backups(TableName="face-audit")
+    recovery = backups["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
+    assert recovery["PointInTimeRecoveryStatus"] == "ENABLED"
+    sqs = boto3.client("sqs")
+    url = sqs.get_queue_url(QueueName="facial-recognition-failed-events")["QueueUrl"]
+    queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    assert queue["MessageRetentionPeriod"] == str(14 * 24 * 3600)
     copy.deploy()  # and again, without saying it again
 
 

@@ -15,11 +15,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import boto3
 import pytest
 import requests
 
+from localaws.account import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
 from tests.conftest import ROOT
 from tests.photographs import photograph
+from tests.service import TABLE
 
 PATIENCE = 60.0
 
@@ -107,6 +110,35 @@ def test_a_port_in_use_is_said_in_one_line() -> None:
             assert output.splitlines()[1:] == [
                 f"error: Port {port} is in use by another program; choose another."
             ]
+
+
+def test_who_does_not_come_any_more_is_forgotten_here_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = localaws("--port", "0", "--api-port", "0", "--data", str(tmp_path / "data"))
+    with started(*command) as process:
+        api, aws = wait_for(process, r"^ready API (\S+) AWS (\S+)$").groups()
+        requests.post(
+            f"{api}/register",
+            params={"name": "Barack Obama", "personId": "obama"},
+            data=photograph("obama.jpg"),
+            headers={"Content-Type": "image/jpeg"},
+            timeout=PATIENCE,
+        )
+        wait_for(process, '"outcome":"indexed"')
+        session = boto3.Session(ACCESS_KEY_ID, SECRET_ACCESS_KEY, region_name=REGION)
+        dynamodb = session.client("dynamodb", endpoint_url=aws)
+        for item in dynamodb.scan(TableName=TABLE)["Items"]:
+            long_ago = {"S": "2020-01-01T00:00:00+00:00"}
+            dates = {name: long_ago for name in ("registeredAt", "indexedAt") if name in item}
+            dynamodb.put_item(TableName=TABLE, Item=item | dates)
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+
+    monkeypatch.setenv("FORGET_AFTER_DAYS", "30")
+    monkeypatch.setenv("VERIFICATIONS_NOTED_SINCE", "2020-01-01")
+    with started(*command) as process:
+        wait_for(process, '"message":"forgetting".*"persons_forgotten":1,"persons_left":0')
 
 
 def test_chalice_local_can_be_started_by_hand_beside_it(tmp_path: Path) -> None:

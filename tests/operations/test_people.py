@@ -4,7 +4,7 @@ import pytest
 
 from tests.operations.conftest import Faces
 from tests.photographs import landscape, photograph
-from tests.service import Service
+from tests.service import TABLE, Service
 
 
 @pytest.fixture
@@ -28,6 +28,20 @@ def test_everybody_is_listed(faces: Faces, obama: Service) -> None:
         "indexed": 1,
     }
     assert "Barack Obama" in faces("people").out
+
+
+def test_it_is_shown_when_a_person_was_last_verified(faces: Faces, obama: Service) -> None:
+    assert faces("show", "obama", "--json").json["verifiedOn"] is None
+    (face,) = (i for i, item in obama.items().items() if "confidence" in item)
+    obama.dynamodb.update_item(
+        TableName=TABLE,
+        Key={"faceId": {"S": face}},
+        UpdateExpression="SET verifiedOn = :day",
+        ExpressionAttributeValues={":day": {"S": "2026-11-24"}},
+    )
+
+    assert faces("show", "obama", "--json").json["verifiedOn"] == "2026-11-24"
+    assert "last verified on 2026-11-24" in faces("show", "obama").out
 
 
 def test_a_person_is_shown(faces: Faces, obama: Service) -> None:
