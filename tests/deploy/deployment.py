@@ -169,9 +169,13 @@ class Deployment:
         self.settle()
 
     def _runs(self) -> int:
+        logs = self.client("logs")
         group = f"/aws/lambda/{FUNCTION}-forget_unverified"
-        pages = self.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
-        return sum('"message":"forgetting"' in e["message"] for p in pages for e in p["events"])
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group)
+        try:
+            return sum('"message":"forgetting"' in e["message"] for p in pages for e in p["events"])
+        except logs.exceptions.ResourceNotFoundException:  # somebody has deleted it
+            return 0
 
     def settle(self) -> None:
         """Wait until no event is left to be handled."""
