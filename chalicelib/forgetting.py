@@ -4,7 +4,7 @@ What stays is the audit trail, which holds no name, no person id and nothing of 
 """
 
 import random
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -17,7 +17,7 @@ from chalicelib.errors import ServiceUnavailable
 from chalicelib.settings import Settings
 from chalicelib.storage import PhotographRecord, folder_of
 
-BATCH = 20
+BATCH = 100
 """Persons forgotten together, so that table and collection are walked through once for them."""
 AT_ONCE = 8
 SPARE_SECONDS = 120.0
@@ -125,23 +125,25 @@ def forget_unverified(
         chalicelib.errors.ServiceUnavailable: not all could be forgotten.
     """
     work = telemetry.current()
-    due = _unverified(converger, settings)
-    random.shuffle(due)  # so that one who cannot be forgotten keeps others waiting only by chance
-    work.persons_forgotten, work.persons_left = 0, len(due)
-    failures = 0
-    for batch in _batches(due):
-        if seconds_left() < SPARE_SECONDS:
+    work.persons_forgotten = 0
+    failed: set[str] = set()
+    while True:  # looked at anew for each batch: somebody may just have come after all
+        due = _unverified(converger, settings)
+        work.persons_left = len(due)
+        due = [person_id for person_id in due if person_id not in failed]
+        if not due or seconds_left() < SPARE_SECONDS:
             break
+        # By chance, so that who cannot be forgotten does not keep the same others waiting.
+        batch = random.sample(due, min(BATCH, len(due)))
         try:
             forget(converger, batch, CALLER, _several_at_once)
         except Exception as error:
             telemetry.failure(error)
-            failures += 1
+            failed.update(batch)
         else:
             work.persons_forgotten += len(batch)
-            work.persons_left -= len(batch)
-    if failures:
-        raise ServiceUnavailable(f"Batches of persons that could not be forgotten: {failures}")
+    if failed:
+        raise ServiceUnavailable(f"Persons who could not be forgotten: {len(failed)}")
 
 
 def _unverified(converger: Converger, settings: Settings) -> list[str]:
@@ -155,11 +157,6 @@ def _unverified(converger: Converger, settings: Settings) -> list[str]:
     for person_id, day in converger.records.days():
         last[person_id] = max(day, last.get(person_id, ""))
     return [person_id for person_id, day in last.items() if day < limit.isoformat()]
-
-
-def _batches(person_ids: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(person_ids), BATCH):
-        yield person_ids[start : start + BATCH]
 
 
 def _several_at_once(converge: Callable[[str], None], keys: list[str]) -> None:

@@ -1,6 +1,7 @@
 """Persons as whom no photograph was verified for long are forgotten, and nobody else."""
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -157,6 +158,26 @@ def test_what_there_is_no_time_for_is_left_to_the_next_run(
     assert forget(converger, seconds=forgetting.SPARE_SECONDS - 1) == [0, 2]
     assert people(both) == {"obama", "biden"}
     assert forget(converger) == [2, 0]
+
+
+@pytest.mark.usefixtures("noting")
+def test_who_comes_while_others_are_forgotten_stays(
+    both: Service, converger: Converger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forgetting, "BATCH", 1)
+    age(both, "obama", DAYS + 1)
+    age(both, "biden", DAYS + 1)
+    one = forgetting.forget
+
+    def forget_one_and_meet_the_other(*arguments: Any) -> None:
+        one(*arguments)
+        (other,) = people(both)
+        assert both.whose(photograph(f"{other}.jpg")) == other
+
+    monkeypatch.setattr(forgetting, "forget", forget_one_and_meet_the_other)
+
+    assert forget(converger) == [1, 0]
+    assert len(people(both)) == 1
 
 
 def test_who_cannot_be_forgotten_keeps_nobody_else(
