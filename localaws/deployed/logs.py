@@ -23,8 +23,6 @@ class LogWriter:
     def __init__(self, sessions: Sessions) -> None:
         """Take what gives clients with a role's rights."""
         self._sessions = sessions
-        self._written: set[str] = set()
-        """Streams that exist."""
         self._queue: queue.Queue[tuple[Environment, _Lines] | None] = queue.Queue()
         self._thread: threading.Thread | None = None
 
@@ -64,15 +62,16 @@ class LogWriter:
             "logGroupName": f"/aws/lambda/{configuration.name}",
             "logStreamName": environment.log_stream,
         }
-        if environment.log_stream not in self._written:
-            self._make_stream(logs, where)
-            self._written.add(environment.log_stream)
         for start in range(0, len(lines), MOST_AT_ONCE):
             events = [
                 {"timestamp": time, "message": text}
                 for time, text in lines[start : start + MOST_AT_ONCE]
             ]
-            logs.put_log_events(logEvents=events, **where)
+            try:
+                logs.put_log_events(logEvents=events, **where)
+            except logs.exceptions.ResourceNotFoundException:  # not yet, or somebody deleted it
+                self._make_stream(logs, where)
+                logs.put_log_events(logEvents=events, **where)
 
     def _make_stream(self, logs: Any, where: dict[str, str]) -> None:
         try:

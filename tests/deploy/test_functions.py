@@ -134,6 +134,14 @@ def test_what_is_printed_goes_to_the_log(laboratory: Laboratory) -> None:
     assert "Billed Duration: " in lines[-1]
 
 
+def test_a_log_that_was_deleted_is_begun_again(laboratory: Laboratory) -> None:
+    laboratory.function(COUNTER)
+    for count in (1, 2):  # by the same process
+        assert laboratory.call("f")["count"] == count
+        assert len([line for line in laboratory.logged() if line.startswith("START")]) == 1
+        laboratory.client("logs").delete_log_group(logGroupName="/aws/lambda/f")
+
+
 def test_who_may_not_write_logs_has_none(laboratory: Laboratory) -> None:
     laboratory.function(COUNTER)
     laboratory.iam.delete_role_policy(RoleName="role-of-f", PolicyName="policy")
@@ -141,7 +149,7 @@ def test_who_may_not_write_logs_has_none(laboratory: Laboratory) -> None:
     assert laboratory.call("f")["count"] == 1
     assert laboratory.logged() == []
     assert [(one.action, one.allowed) for one in laboratory.aws.permissions.asked] == [
-        ("logs:CreateLogStream", False)
+        ("logs:PutLogEvents", False)
     ]
 
 
