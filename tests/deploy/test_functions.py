@@ -134,6 +134,14 @@ def test_what_is_printed_goes_to_the_log(laboratory: Laboratory) -> None:
     assert "Billed Duration: " in lines[-1]
 
 
+def test_a_cold_start_is_told_in_the_first_report_only(laboratory: Laboratory) -> None:
+    laboratory.function(COUNTER)
+    assert [laboratory.call("f")["count"] for _ in range(2)] == [1, 2]
+
+    reports = [line for line in laboratory.logged() if line.startswith("REPORT RequestId: ")]
+    assert ["Init Duration: " in report for report in reports] == [True, False]
+
+
 def test_a_log_that_was_deleted_is_begun_again(laboratory: Laboratory) -> None:
     laboratory.function(COUNTER)
     for count in (1, 2):  # by the same process

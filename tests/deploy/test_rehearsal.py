@@ -88,7 +88,6 @@ def test_the_functions_have_logged_with_their_own_rights(rehearsed: Deployment) 
         assert any(line.startswith("START RequestId: ") for line in lines)
         report = next(line for line in lines if line.startswith("REPORT RequestId: "))
         assert "Memory Size: 512 MB" in report
-        assert "Init Duration: " in report
         written = [json.loads(line) for line in lines if line.startswith("{")]
         message = {FUNCTION: "request", f"{FUNCTION}-forget_unverified": "forgetting"}
         assert message.get(function, "photograph") in {entry["message"] for entry in written}
