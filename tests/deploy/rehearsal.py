@@ -138,7 +138,8 @@ def forget_unverified(service: Deployment) -> None:
         if "verifiedOn" in item and item["personId"]["S"] == "biden":
             table.put_item(TableName=TABLE, Item={**item, "verifiedOn": {"S": "2020-01-01"}})
 
-    service.run_schedule()
+    with service.without_events():  # whose handler may be the first to remove face and record
+        service.run_schedule()
 
     assert {item["personId"]["S"] for item in table.scan(TableName=TABLE)["Items"]} == {"obama"}
     assert service.verify(BIDEN).json()["verified"] is False
