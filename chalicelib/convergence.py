@@ -232,8 +232,7 @@ class _Run:
         if stored.is_kept:
             self._photographs.let_go(stored)
             return False
-        self._photographs.delete_older(stored)
-        return True
+        return self._photographs.delete_older(stored)
 
     def _clear_up(self, record: PhotographRecord) -> bool:
         """Remove what ended attempts have left; say whether there was anything."""
@@ -254,12 +253,13 @@ class _Run:
         settled, face = replace(record, face_ids=[], reason=None, detail=None), None
         if stored is not None:
             try:
-                indexed = self._index(stored)
-                self._indexed.add(indexed.face_id)
+                face = self._index(stored, before, record)
                 settled = replace(
-                    settled, status="indexed", face_ids=[indexed.face_id], indexed_at=now()
+                    settled,
+                    status="indexed",
+                    face_ids=[face.face_id],
+                    indexed_at=face.indexed_at,
                 )
-                face = _face_record(settled, indexed)
             except Problem as problem:
                 settled = replace(
                     settled, status="rejected", reason=problem.code, detail=problem.detail
@@ -287,13 +287,15 @@ class _Run:
         assert self._salt is not None
         return [self._audit.note(self._salt, event, settled)]
 
-    def _index(self, stored: StoredPhotograph) -> IndexedFace:
+    def _index(
+        self, stored: StoredPhotograph, before: PhotographRecord | None, record: PhotographRecord
+    ) -> FaceRecord:
         telemetry.current().photograph_bytes = stored.size
         person_id = person_of(stored.key)
         if person_id is None:
             raise InvalidKey(f"Put photographs under {PREFIX}<personId>/, with a valid person id.")
         if not stored.is_kept:
-            raise PhotographNotKept("Its face was lost, and it was not kept: register it again.")
+            return replace(self._face_of(stored, before), name=record.name or "")
         if stored.size == 0:
             raise UnsupportedImage("The file is empty.")
         if stored.size > MAX_STORED_BYTES:
@@ -301,7 +303,21 @@ class _Run:
         # The very version looked at: what is stored by now may be something else, and again so
         # when it is compared with what has been indexed.
         bucket = self._photographs.bucket
-        return self._faces.index(bucket, stored.key, stored.version_id, person_id)
+        indexed = self._faces.index(bucket, stored.key, stored.version_id, person_id)
+        self._indexed.add(indexed.face_id)
+        return _face_record(record, indexed)
+
+    def _face_of(self, stored: StoredPhotograph, before: PhotographRecord | None) -> FaceRecord:
+        """Return the face of a photograph that was not kept.
+
+        Raises:
+            PhotographNotKept: it is lost.
+        """
+        if before is not None and before.etag == stored.etag:
+            for face_id in self._faces.present(before.face_ids):
+                if face := self._records.face(face_id):
+                    return face
+        raise PhotographNotKept("Its face was lost, and it was not kept: register it again.")
 
 
 def is_settled(record: PhotographRecord, etag: str) -> bool:
@@ -351,6 +367,6 @@ def _face_record(record: PhotographRecord, indexed: IndexedFace) -> FaceRecord:
         bounding_box=indexed.face.bounding_box,
         confidence=indexed.face.confidence,
         quality=indexed.face.quality,
-        indexed_at=record.indexed_at or "",
+        indexed_at=now(),
         face_model_version=indexed.face_model_version,
     )

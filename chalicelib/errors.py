@@ -16,6 +16,7 @@ THROTTLING_CODES = frozenset(
         "LimitExceededException",
         "RequestLimitExceeded",
         "SlowDown",
+        "TransactionConflictException",
         "TransactionInProgressException",
     }
 )

@@ -57,7 +57,7 @@ class SimilarFace(Struct, frozen=True):
     @property
     def person_id(self) -> str:
         """The person whose photograph this face was indexed from."""
-        return self.external_image_id.partition(":")[0]
+        return whose(self.external_image_id)
 
 
 class Search(Struct, frozen=True):
@@ -70,6 +70,11 @@ class Search(Struct, frozen=True):
 def external_image_id(person_id: str, image_key: str) -> str:
     """Name a photograph to Rekognition: unique, and in the few characters that it allows."""
     return f"{person_id}:{sha256(image_key.encode()).hexdigest()[:32]}"
+
+
+def whose(external_image_id: str) -> str:
+    """Say whose photograph Rekognition calls so."""
+    return external_image_id.partition(":")[0]
 
 
 class Faces:
@@ -143,13 +148,13 @@ class Faces:
     def index(
         self, bucket: str, image_key: str, version_id: str | None, person_id: str
     ) -> IndexedFace:
-        """Remember the largest face of a photograph in S3.
+        """Remember the largest face of a photograph in S3, and no other.
 
         Indexing the same photograph again gives the same face back. Without a version, Rekognition
         reads what is stored when it comes to it.
 
         Raises:
-            NoFace, PoorQuality: it shows no face that could be recognised later.
+            NoFace, PoorQuality: its largest face could not be recognised later, or it shows none.
             UnsupportedImage, ImageTooLarge, ImageTooSmall: Rekognition cannot read it.
         """
         stored: S3ObjectTypeDef = {"Bucket": bucket, "Name": image_key}
@@ -170,11 +175,18 @@ class Faces:
         if not answer["FaceRecords"]:
             raise _why_not(unindexed)
         record = answer["FaceRecords"][0]
-        return IndexedFace(
+        indexed = IndexedFace(
             record["Face"]["FaceId"],
             _face(record["FaceDetail"]),
             answer["FaceModelVersion"],
         )
+        # Rekognition leaves out poor faces before it takes the largest: that may be a bystander.
+        area = _area(record["FaceDetail"])
+        larger = [face for face in unindexed if _area(face["FaceDetail"]) > area]
+        if larger:
+            self.forget([indexed.face_id])
+            raise _why_not(larger)
+        return indexed
 
     def forget(self, face_ids: list[str]) -> None:
         """Delete faces from the collection; one that is not there is no error."""
@@ -197,22 +209,26 @@ class Faces:
         )
         return [face["FaceId"] for face in answer["Faces"]], answer.get("NextToken")
 
-    def of_persons(self, person_ids: Collection[str]) -> Iterator[str]:
-        """Walk the whole collection for the faces that were indexed from persons' photographs."""
-        pages = self._client().get_paginator("list_faces")
-        for page in pages.paginate(CollectionId=self.collection_id):
-            for face in page["Faces"]:
-                if face.get("ExternalImageId", "").partition(":")[0] in person_ids:
-                    yield face["FaceId"]
+    def of_persons(self, person_ids: Collection[str]) -> Iterator[tuple[str, str]]:
+        """Walk the whole collection for the faces that were indexed from persons' photographs.
 
-    def of_photograph(self, image_key: str, person_id: str) -> Iterator[str]:
+        Yields:
+            The id of each, and its photograph's ``ExternalImageId``.
+        """
+        for face_id, external in self._all():
+            if whose(external) in person_ids:
+                yield face_id, external
+
+    def of_photograph(self, image_key: str, person_id: str) -> list[str]:
         """Walk the whole collection for the faces that were indexed from a photograph."""
         wanted = external_image_id(person_id, image_key)
+        return [face_id for face_id, external in self._all() if external == wanted]
+
+    def _all(self) -> Iterator[tuple[str, str]]:
         pages = self._client().get_paginator("list_faces")
         for page in pages.paginate(CollectionId=self.collection_id):
             for face in page["Faces"]:
-                if face.get("ExternalImageId") == wanted:
-                    yield face["FaceId"]
+                yield face["FaceId"], face.get("ExternalImageId", "")
 
 
 def _as_image_problem(error: ClientError) -> Exception | None:
@@ -230,12 +246,17 @@ def _as_image_problem(error: ClientError) -> Exception | None:
 def _why_not(unindexed: "list[UnindexedFaceTypeDef]") -> Exception:
     if not unindexed:
         return NoFace("The photograph shows no face.")
-    reasons = [_REASONS[r] for r in unindexed[0].get("Reasons", []) if r in _REASONS]
+    largest = max(unindexed, key=lambda face: _area(face["FaceDetail"]))
+    reasons = [_REASONS[r] for r in largest.get("Reasons", []) if r in _REASONS]
     return PoorQuality(f"The face is {' and '.join(reasons) or 'not clear enough'}.")
 
 
 def _bounding_box(box: "BoundingBoxTypeDef") -> BoundingBox:
     return BoundingBox(box["Left"], box["Top"], box["Width"], box["Height"])
+
+
+def _area(detail: "FaceDetailTypeDef") -> float:
+    return detail["BoundingBox"]["Width"] * detail["BoundingBox"]["Height"]
 
 
 def _face(detail: "FaceDetailTypeDef") -> Face:

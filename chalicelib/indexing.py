@@ -91,6 +91,8 @@ class Step(Struct, frozen=True):
     """If nothing has to be done."""
     anew: bool = False
     """Whether it has to be indexed though its record says that it is."""
+    is_urgent: bool = False
+    """Whether a walk that goes on later would not come to it again."""
 
 
 NOTHING = Outcome("none")
@@ -133,7 +135,7 @@ def create_index(
     phase = position.phase
     with _refusing_made_up_tokens(request), Crew(work, settings.index_rate) as crew:
         for number, step in enumerate(steps):
-            if number and time.monotonic() >= deadline:
+            if number and time.monotonic() >= deadline and not step.is_urgent:
                 report.next_token = step.position.to_token()
                 break
             if step.position.phase != phase:  # which judges by what came of the one before
@@ -268,17 +270,20 @@ class Walk:
     def _through_faces(self, after: str | None) -> Iterator[Step]:
         """Remove the faces that have no record.
 
-        One that is just being indexed has none either: who indexes it finds it missing in the end,
-        and indexes it again.
+        One that is just being indexed has none either: if it has one by the time when it is gone,
+        it is indexed again.
         """
         while True:
-            yield Step("", Position("faces", after), NOTHING)
+            position = Position("faces", after)
+            yield Step("", position, NOTHING)
             face_ids, after = self._faces.page(after, PAGE)
             known = self._records.faces(face_ids)
             stray = [face_id for face_id in face_ids if face_id not in known]
             if stray:
                 self._faces.forget(stray)
                 self.repaired.faces += len(stray)
+                for face in self._records.faces(stray).values():
+                    yield Step(face.image_key, position, anew=True, is_urgent=True)
             if after is None:
                 return
 

@@ -72,6 +72,16 @@ NextToken = Annotated[
     Meta(min_length=1, max_length=4096, description="From an earlier answer, to go on after it."),
 ]
 
+_JOINERS = {0x200C: None, 0x200D: None}
+"""Zero width, but part of how names are written in Persian, Sinhala and Hindi, say."""
+
+
+def is_visible(name: str) -> bool:
+    """Say whether a name has visible characters and spaces only."""
+    visible = name.translate(_JOINERS)
+    return bool(visible.strip()) and visible.isprintable()
+
+
 # --- asked ----------------------------------------------------------------------------------
 
 
@@ -88,7 +98,7 @@ class RegisterRequest(Struct, kw_only=True, rename="camel", forbid_unknown_field
     def __post_init__(self) -> None:
         """Tidy the name and refuse what a name cannot be."""
         self.name = self.name.strip()
-        if not self.name or not self.name.isprintable():
+        if not is_visible(self.name):
             raise ValueError("Expected visible characters - at `$.name`")
         if self.content_type is not None and self.image is not None:
             raise ValueError("Expected only without an image - at `$.contentType`")

@@ -12,11 +12,11 @@ from chalicelib.errors import (
     PoorQuality,
     SeveralFaces,
 )
-from chalicelib.faces import Faces, SimilarFace, external_image_id
+from chalicelib.faces import Faces
 from chalicelib.images import Photograph
 from chalicelib.messages import Face, Registered, RegisterRequest, malformed
 from chalicelib.settings import Settings
-from chalicelib.storage import MAX_NAME_BYTES, Photographs, Records, describe, image_key
+from chalicelib.storage import MAX_NAME_BYTES, Photographs, Records, describe, image_key, today
 
 BYSTANDER_SIZE = 1 / 3
 """A face whose side is less than this part of the largest one's belongs to a bystander."""
@@ -68,9 +68,9 @@ def register(
         status="registered",
         face=face,
     )
-    stored_before = _is_indexed(key, person_id, photograph, faces, settings)
+    _refuse_face_of_another(person_id, photograph, records, faces, settings)
     metadata = describe(request.name, request.consent, caller)
-    if not stored_before and photographs.put(key, photograph, metadata, replace=False):
+    if photographs.put(key, photograph, metadata, replace=False):
         records.register(key, person_id, request.name, request.consent, caller)
         return answer, True
     record = records.photograph(key)
@@ -81,6 +81,8 @@ def register(
         photographs.put(key, photograph, metadata, replace=True)
     elif record.status == "rejected":
         raise PoorQuality(record.detail or "The face could not be indexed.")
+    if settings.verifications_noted_since is not None:
+        records.note_seen(person_id, today())
     return answer, False
 
 
@@ -134,30 +136,26 @@ def _made_up_id(name: str, photograph: Photograph) -> str:
     return sha256(f"{name}\n{photograph.sha256}".encode()).hexdigest()[:32]
 
 
-def _is_indexed(
-    key: str, person_id: str, photograph: Photograph, faces: Faces, settings: Settings
-) -> bool:
-    """Say whether this photograph is in the index, while making sure nobody else has its face.
+def _refuse_face_of_another(
+    person_id: str, photograph: Photograph, records: Records, faces: Faces, settings: Settings
+) -> None:
+    """Make sure that a face is not registered to anybody else.
 
     Raises:
-        FaceRegisteredToAnotherPerson: somebody else has.
+        FaceRegisteredToAnotherPerson: it is.
     """
     if not settings.duplicate_face_threshold:
-        return False
+        return
     found = faces.search(photograph.data, settings.duplicate_face_threshold, MOST_SIMILAR)
-    _refuse_face_of_another(found.similar, person_id, hide=settings.hide_unknown_persons)
-    own = external_image_id(person_id, key)
-    return any(face.external_image_id == own for face in found.similar)
-
-
-def _refuse_face_of_another(similar: list[SimilarFace], person_id: str, *, hide: bool) -> None:
-    others = [face.person_id for face in similar if face.person_id != person_id]
-    if others:
-        raise FaceRegisteredToAnotherPerson(
-            "This face is registered to another person. To add a photograph of that person,"
-            " send their personId.",
-            person_id=None if hide else others[0],
-        )
+    others = [face for face in found.similar if face.person_id != person_id]
+    known = records.faces(face.face_id for face in others) if others else {}
+    for face in others:
+        if face.face_id in known:  # and not just what the collection still holds of somebody
+            raise FaceRegisteredToAnotherPerson(
+                "This face is registered to another person. To add a photograph of that person,"
+                " send their personId.",
+                person_id=None if settings.hide_unknown_persons else face.person_id,
+            )
 
 
 def _allow_upload(

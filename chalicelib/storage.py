@@ -4,7 +4,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import md5, sha256
@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from chalicelib.images import EXTENSIONS, MAX_STORED_BYTES, Photograph
-from chalicelib.messages import CONSENT_PATTERN, BoundingBox, Quality, Upload
+from chalicelib.messages import CONSENT_PATTERN, BoundingBox, Quality, Upload, is_visible
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -32,12 +32,15 @@ rest is for consent, caller and what a placeholder stands for."""
 MAX_CALLER_BYTES = 140
 
 _CONSENT = re.compile(CONSENT_PATTERN)
-_KEY = re.compile(rf"{PREFIX}(?P<person_id>[A-Za-z0-9_.-]{{1,64}})/[^/].*", re.DOTALL)
+_KEY = re.compile(rf"{PREFIX}(?P<person_id>(?!\.{{1,2}}/)[A-Za-z0-9_.-]{{1,64}})/[^/].*", re.DOTALL)
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 _CHANGED = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict"})
+_CHANGED_ITEM = frozenset({"ConditionalCheckFailedException", "TransactionConflictException"})
 _STANDS_FOR = "stands-for"
+_LISTED = 1000  # objects in one listing
 _PERSON_PAGE = 1000  # items of a person read at once
 _BATCH = 100  # keys in one BatchGetItem
+_NOTED = 20  # faces of which it is noted that their person was recognised
 _DELETED_AT_ONCE = 1000  # versions in one DeleteObjects
 
 Status = Literal["registered", "indexed", "rejected"]
@@ -62,6 +65,11 @@ def folder_of(person_id: str) -> str:
 def now() -> str:
     """Return the present moment as in the records: ISO 8601, UTC, seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def today() -> str:
+    """Return the present day of UTC, ISO 8601."""
+    return now()[:10]
 
 
 # --- S3 -------------------------------------------------------------------------------------
@@ -90,6 +98,8 @@ class ListedPhotograph(Struct, frozen=True):
 
     key: str
     etag: str
+    day: str
+    """When it was stored: of UTC, ISO 8601."""
 
 
 class Version(Struct, frozen=True):
@@ -140,17 +150,18 @@ class Photographs:
         self._client = client
         self.bucket = bucket
 
-    def head(self, key: str) -> StoredPhotograph | None:
-        """Look at an object; None when there is none."""
+    def head(self, key: str, version_id: str | None = None) -> StoredPhotograph | None:
+        """Look at an object, or at one version of it; None when there is none."""
+        version: Any = {} if version_id is None else {"VersionId": version_id}
         try:
-            found = self._client().head_object(Bucket=self.bucket, Key=key)
+            found = self._client().head_object(Bucket=self.bucket, Key=key, **version)
         except ClientError as error:
             if error.response["Error"]["Code"] in _MISSING:
                 return None
             raise
         metadata = found["Metadata"]
         name = unquote(metadata.get("name", "")).strip()
-        valid = 0 < len(name) <= 200 and name.isprintable()
+        valid = len(name) <= 200 and is_visible(name)
         consent, caller = metadata.get("consent", ""), unquote(metadata.get("caller", ""))
         etag = found["ETag"].strip('"')
         stands_for = metadata.get(_STANDS_FOR)
@@ -203,7 +214,10 @@ class Photographs:
             Conditions=[*conditions, ["content-length-range", 1, MAX_STORED_BYTES]],
             ExpiresIn=expires_in,
         )
-        return Upload(post["url"], post["fields"], expires_in)
+        # boto3 names S3's global address for buckets of any region: it redirects in a bucket's
+        # first hours, which browsers do not follow with a form; newer regions are not behind it.
+        regional = f"s3.{self._client().meta.region_name}.amazonaws.com"
+        return Upload(post["url"].replace("s3.amazonaws.com", regional), post["fields"], expires_in)
 
     def page(self, prefix: str, after: str | None, limit: int) -> list[ListedPhotograph]:
         """List up to ``limit`` objects in order of their keys, those after the key ``after``."""
@@ -211,9 +225,18 @@ class Photographs:
             Bucket=self.bucket, Prefix=prefix, MaxKeys=limit, StartAfter=after or ""
         )
         return [
-            ListedPhotograph(item["Key"], item["ETag"].strip('"'))
+            ListedPhotograph(
+                item["Key"], item["ETag"].strip('"'), item["LastModified"].date().isoformat()
+            )
             for item in listing.get("Contents", [])
         ]
+
+    def of_person(self, person_id: str) -> Iterator[ListedPhotograph]:
+        """Go through a person's photographs, as they are now."""
+        after = None
+        while page := self.page(folder_of(person_id), after, _LISTED):
+            yield from page
+            after = page[-1].key
 
     def let_go(self, stored: StoredPhotograph) -> bool:
         """Put a placeholder where a photograph is; False if something else is there by now.
@@ -236,10 +259,15 @@ class Photographs:
             raise
         return True
 
-    def delete_older(self, stored: StoredPhotograph) -> None:
-        """Delete the versions from before this one, if there are any."""
+    def delete_older(self, stored: StoredPhotograph) -> bool:
+        """Delete the versions from before a placeholder, if there are any.
+
+        Returns:
+            False when the placeholder had come over the same photograph with another name or
+            consent, which nobody has looked at yet: then the placeholder is what was deleted.
+        """
         if stored.version_id is None:
-            return
+            return True
         pages = self._client().get_paginator("list_object_versions")
         older: list[Version] = []
         is_older = False
@@ -249,7 +277,17 @@ class Photographs:
                     if is_older:
                         older.append(Version(item["Key"], item["VersionId"]))
                     is_older = is_older or item["VersionId"] == stored.version_id
+        replaced = self.head(stored.key, older[0].version_id) if older else None
+        if (
+            replaced
+            and replaced.is_kept
+            and replaced.etag == stored.etag
+            and (replaced.name, replaced.consent) != (stored.name, stored.consent)
+        ):
+            self.delete([Version(stored.key, stored.version_id)])
+            return False
         self.delete(older)
+        return True
 
     def read(self, stored: StoredPhotograph) -> bytes:
         """Return the content of an object, as it was when it was looked at."""
@@ -305,7 +343,7 @@ class FaceRecord(Struct, frozen=True, kw_only=True, rename="camel", omit_default
     indexed_at: str
     face_model_version: str
     verified_on: str | None = None
-    """Day on which a photograph was last verified as this face, where that is noted."""
+    """Day on which this person was last recognised, where that is noted."""
 
 
 class PhotographRecord(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -370,12 +408,11 @@ class Records:
 
     def photograph(self, key: str) -> PhotographRecord | None:
         """Read the record of a photograph."""
-        found = self._client().get_item(
-            TableName=self._table,
-            Key=plain({"faceId": PhotographRecord.id_of(key)}),
-            ConsistentRead=True,
-        )
-        return from_item(found["Item"], PhotographRecord) if "Item" in found else None
+        return self._get(PhotographRecord.id_of(key), PhotographRecord)
+
+    def face(self, face_id: str) -> FaceRecord | None:
+        """Read the record of a face."""
+        return self._get(face_id, FaceRecord)
 
     def photographs(self, keys: Iterable[str]) -> dict[str, PhotographRecord]:
         """Read the records of photographs by their keys; those without one are left out."""
@@ -443,18 +480,22 @@ class Records:
             if after is None:
                 return photographs, faces
 
-    def naming(self, person_ids: Collection[str]) -> list[str]:
-        """Read the whole table for the items that name persons, and return their hash keys.
+    def naming(self, person_ids: Collection[str]) -> Iterator[tuple[str, str, str]]:
+        """Read the whole table for the items that name persons.
 
         Nothing is missed, not even what the index does not show yet.
+
+        Yields:
+            Person, hash key, and key of the photograph of each.
         """
-        folders = tuple(PhotographRecord.id_of(folder_of(id_)) for id_ in person_ids)
-        return [
-            item["faceId"]["S"]
-            for item in self._all("faceId, personId")
-            if item.get("personId", {}).get("S") in person_ids
-            or item["faceId"]["S"].startswith(folders)
-        ]
+        prefix = PhotographRecord.id_of("")
+        for item in self._all("faceId, personId, imageKey"):
+            id_ = item["faceId"]["S"]
+            is_face = not id_.startswith(prefix)
+            key = item.get("imageKey", {}).get("S", "") if is_face else id_.removeprefix(prefix)
+            person_id: str | None = item.get("personId", {}).get("S") or person_of(key)
+            if person_id is not None and person_id in person_ids:
+                yield person_id, id_, key
 
     def days(self) -> Iterator[tuple[str, str]]:
         """Go through the whole table; give for each item whose it is and its latest day.
@@ -469,12 +510,10 @@ class Records:
 
     def _all(self, wanted: str) -> Iterator[dict[str, Any]]:
         """Read attributes of all items as they are now."""
-        pages = (
-            self._client()
-            .get_paginator("scan")
-            .paginate(TableName=self._table, ConsistentRead=True, ProjectionExpression=wanted)
-        )
-        for page in pages:
+        pages = self._client().get_paginator("scan")
+        for page in pages.paginate(
+            TableName=self._table, ConsistentRead=True, ProjectionExpression=wanted
+        ):
             yield from page["Items"]
 
     def delete(self, ids: Iterable[str]) -> None:
@@ -484,12 +523,10 @@ class Records:
 
     def listed(self) -> Iterator[str]:
         """Go through the hash keys of all items that the index of persons shows."""
-        pages = (
-            self._client()
-            .get_paginator("scan")
-            .paginate(TableName=self._table, IndexName=PERSON_INDEX, ProjectionExpression="faceId")
-        )
-        for page in pages:
+        pages = self._client().get_paginator("scan")
+        for page in pages.paginate(
+            TableName=self._table, IndexName=PERSON_INDEX, ProjectionExpression="faceId"
+        ):
             for item in page["Items"]:
                 yield item["faceId"]["S"]
 
@@ -511,7 +548,7 @@ class Records:
             status="registered",
             registered_at=now(),
         )
-        with suppress(self._client().exceptions.ConditionalCheckFailedException):
+        with suppress(RecordChanged), self._refusing_change():
             self._client().put_item(
                 TableName=self._table,
                 Item=as_item(record),
@@ -542,7 +579,7 @@ class Records:
         changes: dict[str, Any] = {
             "status": "registered",
             "etag": stored.etag if stored else None,
-            "running": {id_: Decimal(str(since)) for id_, since in running.items()},
+            "running": _moments(running),
             "attempts": (before.attempts if before else 0) + 1,
         }
         if stored is not None:
@@ -560,15 +597,13 @@ class Records:
             unchanged = _unchanged_since(before)
             update["ConditionExpression"] = unchanged["ConditionExpression"]
             update["ExpressionAttributeValues"] |= unchanged["ExpressionAttributeValues"]
-        try:
+        with self._refusing_change():
             found = self._client().update_item(
                 TableName=self._table,
                 Key=plain({"faceId": PhotographRecord.id_of(key)}),
                 ReturnValues="ALL_NEW",
                 **update,
             )
-        except self._client().exceptions.ConditionalCheckFailedException as error:
-            raise RecordChanged from error
         return from_item(found["Attributes"], PhotographRecord)
 
     def settle(
@@ -589,7 +624,8 @@ class Records:
             also: what is written elsewhere with it.
 
         Raises:
-            RecordChanged: the photograph is no longer the one that the attempt began with.
+            RecordChanged: the photograph is no longer the one that the attempt began with, or
+                another attempt has settled it.
         """
         changes = {
             "status": record.status,
@@ -600,12 +636,15 @@ class Records:
         }
         update = _update(changes, remove=["running.#attempt"])
         update["ExpressionAttributeNames"] |= {"#attempt": attempt}
+        update["ExpressionAttributeValues"] |= plain({":unsettled": "registered"})
         if record.etag is None:
             same_content = "attribute_not_exists(etag)"
         else:
             same_content = "etag = :etag"
             update["ExpressionAttributeValues"] |= plain({":etag": record.etag})
-        update["ConditionExpression"] = f"attribute_exists(running.#attempt) AND {same_content}"
+        update["ConditionExpression"] = (
+            f"attribute_exists(running.#attempt) AND #status = :unsettled AND {same_content}"
+        )
         key = plain({"faceId": record.face_id})
         operations: list[Any] = [{"Update": {"TableName": self._table, "Key": key, **update}}]
         if face is not None:
@@ -621,7 +660,7 @@ class Records:
         """Delete a photograph's record and those of its faces; write elsewhere what goes with it.
 
         Raises:
-            RecordChanged: another attempt has begun since.
+            RecordChanged: another attempt has begun or ended since.
         """
         delete = {
             "TableName": self._table,
@@ -631,11 +670,14 @@ class Records:
         self._transact([{"Delete": delete}, *self._deletions(face_ids), *also])
 
     def release(self, key: str, attempts: Iterable[str]) -> None:
-        """Record that attempts have ended and left nothing behind."""
+        """Record that attempts have ended and left nothing behind.
+
+        Raises:
+            RecordChanged: somebody has deleted the record meanwhile, or is about to change it.
+        """
         names = {f"#a{number}": attempt for number, attempt in enumerate(attempts)}
         if names:
-            # Gone with the record, if somebody has deleted that meanwhile.
-            with suppress(self._client().exceptions.ConditionalCheckFailedException):
+            with self._refusing_change():
                 self._client().update_item(
                     TableName=self._table,
                     Key=plain({"faceId": PhotographRecord.id_of(key)}),
@@ -644,32 +686,51 @@ class Records:
                     ExpressionAttributeNames=names,
                 )
 
-    def note_verification(self, face: FaceRecord, day: str) -> None:
-        """Record the day on which a photograph was verified as a face, unless it is recorded."""
-        if face.verified_on == day:
-            return
-        # Forgotten meanwhile, it must not come back.
-        with suppress(self._client().exceptions.ConditionalCheckFailedException):
-            self._client().update_item(
-                TableName=self._table,
-                Key=plain({"faceId": face.face_id}),
-                UpdateExpression="SET verifiedOn = :day",
-                ConditionExpression="attribute_exists(faceId)",
-                ExpressionAttributeValues=plain({":day": day}),
-            )
+    def note_seen(self, person_id: str, day: str, face_id: str | None = None) -> None:
+        """Record on which day a person was recognised.
+
+        Of several faces of the person, since any of the photographs may be removed. A face that the
+        index of persons does not show yet, or that is just being changed, is new anyway.
+
+        Args:
+            person_id: who.
+            day: of UTC, ISO 8601.
+            face_id: the face as which the person was recognised; it is among those noted.
+        """
+        faces = sorted(self.of_person(person_id)[1], key=lambda face: face.face_id != face_id)
+        for face in faces[:_NOTED]:
+            with suppress(RecordChanged), self._refusing_change():
+                self._client().update_item(
+                    TableName=self._table,
+                    Key=plain({"faceId": face.face_id}),
+                    UpdateExpression="SET verifiedOn = :day",
+                    ConditionExpression="attribute_exists(faceId)",  # else forgotten meanwhile
+                    ExpressionAttributeValues=plain({":day": day}),
+                )
 
     def drop(self, face: FaceRecord) -> bool:
         """Delete the record of a face, unless it was written again meanwhile; say whether."""
         try:
-            self._client().delete_item(
-                TableName=self._table,
-                Key=plain({"faceId": face.face_id}),
-                ConditionExpression="indexedAt = :seen",
-                ExpressionAttributeValues=plain({":seen": face.indexed_at}),
-            )
-        except self._client().exceptions.ConditionalCheckFailedException:
+            with self._refusing_change():
+                self._client().delete_item(
+                    TableName=self._table,
+                    Key=plain({"faceId": face.face_id}),
+                    ConditionExpression="indexedAt = :seen",
+                    ExpressionAttributeValues=plain({":seen": face.indexed_at}),
+                )
+        except RecordChanged:
             return False
         return True
+
+    @contextmanager
+    def _refusing_change(self) -> Iterator[None]:
+        """Raise RecordChanged where a write finds an item changed, or just being changed."""
+        try:
+            yield
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _CHANGED_ITEM:
+                raise
+            raise RecordChanged from error
 
     def _deletions(self, face_ids: Iterable[str]) -> list[Any]:
         return [
@@ -685,6 +746,12 @@ class Records:
             if codes <= {"ConditionalCheckFailed", "TransactionConflict", "None", None}:
                 raise RecordChanged from error
             raise
+
+    def _get(self, id_: str, kind: type[R]) -> R | None:
+        found = self._client().get_item(
+            TableName=self._table, Key=plain({"faceId": id_}), ConsistentRead=True
+        )
+        return from_item(found["Item"], kind) if "Item" in found else None
 
     def _batch(self, ids: Iterable[str]) -> list[Any]:
         """Read items by their hash keys, 100 to a request."""
@@ -724,12 +791,20 @@ def from_item(item: Mapping[str, Any], kind: type[R]) -> R:
 
 
 def _unchanged_since(record: PhotographRecord) -> dict[str, Any]:
-    """Write the condition that no attempt has begun since a record was read."""
+    """Write the condition that no attempt has begun or ended since a record was read."""
     never = "attribute_exists(faceId) AND attribute_not_exists(attempts)"
+    begun = f"(attempts = :seen OR (:seen = :zero AND {never}))"
+    ended = "(attribute_not_exists(running) OR running = :ran)"
+    ran = _moments(record.running)
     return {
-        "ConditionExpression": f"attempts = :seen OR (:seen = :zero AND {never})",
-        "ExpressionAttributeValues": plain({":seen": record.attempts, ":zero": 0}),
+        "ConditionExpression": f"{begun} AND {ended}",
+        "ExpressionAttributeValues": plain({":seen": record.attempts, ":zero": 0, ":ran": ran}),
     }
+
+
+def _moments(running: Mapping[str, float]) -> dict[str, Decimal]:
+    """Write times as DynamoDB's numbers, which read back as the same floats."""
+    return {attempt: Decimal(str(since)) for attempt, since in running.items()}
 
 
 def _update(changes: Mapping[str, Any], *more: str, remove: Iterable[str] = ()) -> dict[str, Any]:

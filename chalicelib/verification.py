@@ -7,10 +7,12 @@ from chalicelib.errors import ImageMissing, PersonUnknown
 from chalicelib.faces import Faces, SimilarFace
 from chalicelib.messages import Match, Person, Verification, VerifyRequest, malformed
 from chalicelib.settings import Settings
-from chalicelib.storage import FaceRecord, Records, now
+from chalicelib.storage import FaceRecord, Records, today
 
 MOST_FACES = 100
 """Faces looked at: as many as DynamoDB reads at once."""
+MOST_SEARCHED = 4096
+"""Faces searched for where only one person's are looked at: as many as Rekognition gives."""
 
 
 def verify(
@@ -37,10 +39,11 @@ def verify(
     if settings.hide_unknown_persons and threshold < settings.face_match_threshold:
         # Any face resembles anybody's a little, so a low threshold would list who is registered.
         raise malformed("threshold", f"Expected at least {settings.face_match_threshold:g} here")
-    found = faces.search(request.image.data, threshold, MOST_FACES)
+    most = MOST_FACES if request.person_id is None else MOST_SEARCHED
+    found = faces.search(request.image.data, threshold, most)
     similar = found.similar
     if request.person_id is not None:
-        similar = [face for face in similar if face.person_id == request.person_id]
+        similar = [face for face in similar if face.person_id == request.person_id][:MOST_FACES]
         if (
             not similar
             and not settings.hide_unknown_persons
@@ -53,8 +56,8 @@ def verify(
     work.outcome = "verified" if best else "not_verified"
     if best:
         work.person_id, work.similarity = best.person_id, best.similarity
-        if settings.verifications_noted_since is not None:
-            records.note_verification(known[best.face_id], now()[:10])
+        if best.similarity >= settings.face_match_threshold:
+            _note(known[best.face_id], records, settings)
     return Verification(
         verified=best is not None,
         person=Person(best.person_id, best.name) if best else None,
@@ -63,6 +66,12 @@ def verify(
         matches=matches,
         face=found.face,
     )
+
+
+def _note(face: FaceRecord, records: Records, settings: Settings) -> None:
+    """Record, once a day, that a person was recognised, where persons are forgotten otherwise."""
+    if settings.verifications_noted_since is not None and face.verified_on != today():
+        records.note_seen(face.person_id, today(), face.face_id)
 
 
 def _matches(similar: list[SimilarFace], known: Mapping[str, FaceRecord]) -> list[Match]:

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from chalicelib import forgetting
-from chalicelib.forgetting import NotQuiet, Traces
+from chalicelib.forgetting import Traces
 from chalicelib.storage import folder_of
 from infra.redrive import Queue
 from operations.errors import CannotDo
@@ -38,7 +38,7 @@ def traces(stage: Stage, person_id: str) -> Traces:
 
     Not in the queue of failed events, which cannot be looked through without taking from it.
     """
-    return forgetting.traces(stage.converger, [person_id])
+    return forgetting.traces(stage.converger, [person_id])[person_id]
 
 
 def forget(
@@ -56,7 +56,6 @@ def forget(
 
     Raises:
         CannotDo: something came while it was removed.
-        chalicelib.errors.ServiceUnavailable: others kept being at work on a photograph.
     """
 
     def work(converge: Callable[[str], None], keys: list[str]) -> None:
@@ -65,13 +64,11 @@ def forget(
                 advance(1)
 
     events = _drop_failed_events(stage.settings.failed_events_queue, folder_of(person_id))
-    try:
-        forgetting.forget(stage.converger, [person_id], stage.operator, work)
-    except NotQuiet as error:
+    if forgetting.forget(stage.converger, [person_id], stage.operator, work):
         raise CannotDo(
             f"Something of {person_id} came in while it was being removed: do it again.",
             "not_quiet",
-        ) from error
+        )
     removed = Removed(found.versions, found.uploads, found.records, found.faces, events)
     return Forgotten(person_id, removed)
 

@@ -112,6 +112,14 @@ def blurred(content: bytes, radius: float = 14) -> bytes:
     return as_jpeg(opened(content).filter(ImageFilter.GaussianBlur(radius)))
 
 
+def covered(content: bytes) -> bytes:
+    """Return a portrait whose eyes are behind a dark bar."""
+    picture = opened(content)
+    bar = (0, picture.height // 10, picture.width, picture.height * 3 // 10)
+    picture.paste((60, 50, 45), bar)
+    return as_jpeg(picture)
+
+
 def resized(content: bytes, long_side: int) -> bytes:
     """Return a photograph, made smaller or larger to have a long side of so many pixels."""
     picture = opened(content)

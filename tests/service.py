@@ -2,12 +2,17 @@
 
 import base64
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import boto3
 import requests
 from botocore.config import Config
+from moto.s3.models import s3_backends
 
+from localaws.account import ACCOUNT_ID
 from localaws.server import EmbeddedAWS
 
 BUCKET = "facial-recognition-data-bucket"
@@ -108,6 +113,25 @@ class Service:
             if record["status"] == "indexed":
                 assert [faces[face]["imageKey"] for face in record["faceIds"]] == [key]
         assert not self.failed_events()
+
+
+@contextmanager
+def without_events(service: Service) -> Iterator[None]:
+    """Let S3 tell nobody of what happens in the bucket."""
+    before: Any = service.s3.get_bucket_notification_configuration(Bucket=BUCKET)
+    del before["ResponseMetadata"]
+    put = service.s3.put_bucket_notification_configuration
+    put(Bucket=BUCKET, NotificationConfiguration={})
+    yield
+    put(Bucket=BUCKET, NotificationConfiguration=before)
+
+
+def age_objects(prefix: str, moment: datetime, bucket: str = BUCKET) -> None:
+    """Let objects have been stored at another time (UTC), which no call to S3 can say."""
+    (keys,) = [b.buckets[bucket].keys for b in s3_backends[ACCOUNT_ID].values()]
+    for key in [key for key in keys if key.startswith(prefix)]:
+        for version in keys.getlist(key):
+            version.last_modified = moment.replace(tzinfo=None)
 
 
 def _with_image(image: bytes | None, fields: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+import app
 from chalicelib import clients, verification
 from chalicelib.errors import FaceRegisteredToAnotherPerson, MalformedRequest, PersonUnknown
 from chalicelib.faces import Faces
@@ -88,3 +89,14 @@ def test_whose_face_it_is(stage: Stage, settings: Settings, named: str | None) -
         register(asked, stage.photographs, stage.records, stage.faces, settings)
 
     assert refused.value.person_id == named
+
+
+def test_create_index_lists_nobody(
+    service: Service, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert service.post("create-index", {"personId": "obama"}).json()["unchanged"] == 1
+    monkeypatch.setattr(app, "settings", HIDING)
+
+    for asked in ({}, {"personId": "obama"}, {"personId": "nobody"}):
+        answer = service.post("create-index", asked)
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")

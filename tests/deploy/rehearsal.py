@@ -1,9 +1,12 @@
 """Everything that the deployed service is for, done once, on real photographs."""
 
+from datetime import UTC, datetime
+
 import requests
 
 from tests.deploy.deployment import BUCKET, COLLECTION, TABLE, TIMEOUT, Deployment
 from tests.photographs import landscape, photograph, resized
+from tests.service import age_objects
 
 OBAMA, OBAMA_2, OBAMA_3, BIDEN = (
     resized(photograph(name), 400)
@@ -129,6 +132,7 @@ def forget_unverified(service: Deployment) -> None:
             long_ago = {"S": "2020-01-01T00:00:00+00:00"}
             dates = {"registeredAt": long_ago, "indexedAt": long_ago}
             table.put_item(TableName=TABLE, Item={**item, **dates})
+    age_objects("faces/biden/", datetime(2020, 1, 1, tzinfo=UTC), BUCKET)
     assert service.verify(BIDEN).json()["verified"] is True
 
     service.run_schedule()

@@ -75,6 +75,7 @@ def test_of_several_faces_the_largest_is_indexed(service: Service) -> None:
     [
         ("faces/nobody.jpg", photograph("obama.jpg"), "invalid_key"),
         ("faces/no body/1.jpg", photograph("obama.jpg"), "invalid_key"),
+        ("faces/../1.jpg", photograph("obama.jpg"), "invalid_key"),
         ("faces/ada/notes.jpg", b"This is a text file.", "unsupported_image"),
         ("faces/ada/empty.jpg", b"", "unsupported_image"),
         ("faces/ada/cut.jpg", photograph("obama.jpg")[:50_000], "unsupported_image"),

@@ -14,9 +14,10 @@ from chalicelib.errors import ServiceUnavailable
 from chalicelib.faces import Faces
 from chalicelib.settings import Settings
 from chalicelib.storage import Photographs, Records
+from localaws.faults import Fault
 from localaws.schedules import Schedules
-from tests.photographs import photograph
-from tests.service import BUCKET, COLLECTION, TABLE, Service
+from tests.photographs import photograph, resized
+from tests.service import BUCKET, COLLECTION, TABLE, Service, age_objects, without_events
 
 DAYS = 30
 TODAY = datetime.now(UTC).date()
@@ -54,8 +55,10 @@ def noting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def age(service: Service, person_id: str, days: int) -> None:
-    """Let all that is recorded of a person be so old."""
-    moment = (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="seconds")
+    """Let all that there is of a person be so old."""
+    before = datetime.now(UTC) - timedelta(days=days)
+    age_objects(f"faces/{person_id}/", before)
+    moment = before.isoformat(timespec="seconds")
     for item in service.items().values():
         if item["personId"] == person_id:
             dates = {
@@ -169,10 +172,11 @@ def test_who_comes_while_others_are_forgotten_stays(
     age(both, "biden", DAYS + 1)
     one = forgetting.forget
 
-    def forget_one_and_meet_the_other(*arguments: Any) -> None:
-        one(*arguments)
+    def forget_one_and_meet_the_other(*arguments: Any) -> set[str]:
+        left = one(*arguments)
         (other,) = people(both)
         assert both.whose(photograph(f"{other}.jpg")) == other
+        return left
 
     monkeypatch.setattr(forgetting, "forget", forget_one_and_meet_the_other)
 
@@ -180,28 +184,126 @@ def test_who_comes_while_others_are_forgotten_stays(
     assert len(people(both)) == 1
 
 
-def test_who_cannot_be_forgotten_keeps_nobody_else(
+def events(converger: Converger, person_id: str) -> list[str]:
+    return [entry.event for entry in converger.audit.of_person(person_id)]
+
+
+@pytest.mark.usefixtures("noting")
+def test_a_verification_counts_when_its_photograph_is_gone(
+    service: Service, converger: Converger
+) -> None:
+    service.upload("faces/obama/old.jpg", photograph("obama3.jpg"))
+    service.upload("faces/obama/new.jpg", photograph("obama.jpg"))
+    age(service, "obama", DAYS + 1)
+    assert service.whose(photograph("obama.jpg")) == "obama"
+
+    service.remove("faces/obama/new.jpg")
+
+    assert forget(converger) == [0, 0]
+    assert service.objects() == ["faces/obama/old.jpg"]
+
+
+@pytest.mark.usefixtures("noting")
+def test_who_sends_the_same_photograph_again_is_not_forgotten(
+    both: Service, converger: Converger
+) -> None:
+    age(both, "biden", DAYS + 1)
+    again = both.register(photograph("biden.jpg"), name="Joe Biden", personId="biden")
+    assert again.status_code == 200
+
+    assert forget(converger) == [0, 0]
+
+
+@pytest.mark.usefixtures("noting")
+def test_a_verification_below_the_stages_threshold_does_not_count(
+    both: Service, converger: Converger
+) -> None:
+    age(both, "biden", DAYS + 1)
+    low = both.verify(photograph("obama2.jpg"), personId="biden", threshold=0).json()
+    assert low["verified"] is True
+
+    assert forget(converger) == [1, 0]
+
+
+def test_a_photograph_that_is_still_to_be_indexed_counts(
+    service: Service, converger: Converger
+) -> None:
+    service.upload("faces/obama/a.jpg", photograph("obama.jpg"))
+    age(service, "obama", DAYS + 1)
+    with without_events(service):
+        service.s3.put_object(Bucket=BUCKET, Key="faces/obama/a.jpg", Body=photograph("obama2.jpg"))
+
+        assert forget(converger) == [0, 0]
+
+    assert service.objects() == ["faces/obama/a.jpg"]
+
+
+def test_who_registers_while_being_forgotten_stays(
     both: Service, converger: Converger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(forgetting, "BATCH", 1)
+    age(both, "biden", DAYS + 1)
+    several_at_once = forgetting._several_at_once
+
+    def slowly(*arguments: Any) -> None:
+        several_at_once(*arguments)
+        new = resized(photograph("biden.jpg"), 500)
+        assert both.register(new, name="Joe Biden", personId="biden").status_code == 201
+        both.settle()
+
+    monkeypatch.setattr(forgetting, "_several_at_once", slowly)
+    with pytest.raises(ServiceUnavailable, match="not be forgotten: 1"):
+        forget(converger)
+
+    both.assert_consistent()
+    assert both.whose(photograph("biden.jpg")) == "biden"
+    assert "forgotten" not in events(converger, "biden")
+
+
+@pytest.mark.parametrize("error", [ServiceUnavailable("no"), OSError("no")])
+def test_what_fails_for_one_photograph_is_removed_all_the_same(
+    both: Service, converger: Converger, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     age(both, "obama", DAYS + 1)
     age(both, "biden", DAYS + 1)
     converge = Converger.converge
 
     def fail(self: Converger, key: str, attempt: str, **options: bool) -> object:
         if "obama" in key:
-            raise ServiceUnavailable("no")
+            raise error
         return converge(self, key, attempt, **options)
 
-    monkeypatch.setattr(Converger, "converge", fail)
+    with without_events(both):
+        monkeypatch.setattr(Converger, "converge", fail)
+        assert forget(converger) == [2, 0]
+
+    assert (both.objects(), both.items(), both.faces()) == ([], {}, [])
+    assert events(converger, "biden") == ["registered", "removed", "forgotten"]
+    assert events(converger, "obama") == ["registered", "forgotten"]
+
+
+def test_what_stopped_it_is_gone_on_with(both: Service, converger: Converger) -> None:
+    age(both, "obama", DAYS + 1)
+    age(both, "biden", DAYS + 1)
+    refused = Fault("Scan", "error before", call=3, code="AccessDeniedException", status=400)
+    both.aws.faults.script(refused)
+
+    assert forget(converger) == [2, 0]
+
+    assert both.aws.faults.met["error before"] == 1
+    for person_id in ("obama", "biden"):
+        assert events(converger, person_id)[-1] == "forgotten"
+
+
+def test_who_cannot_be_forgotten_is_told(both: Service, converger: Converger) -> None:
+    age(both, "obama", DAYS + 1)
+    both.aws.faults.script(
+        Fault("DeleteObjects", "error before", code="AccessDenied", status=403, times=0)
+    )
     with pytest.raises(ServiceUnavailable, match="not be forgotten: 1"):
         forget(converger)
-    monkeypatch.undo()
+    both.aws.faults.clear()
 
-    both.settle()
-    assert people(both) <= {"obama"}
-    assert "biden" not in {key.split("/")[1] for key in both.objects()}
-    assert forget(converger)[1] == 0
+    assert forget(converger) == [1, 0]
 
 
 def test_a_rule_without_a_rate_is_left_alone(

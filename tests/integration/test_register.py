@@ -1,11 +1,23 @@
 import base64
 from typing import Any
 
+import boto3
 import pytest
 import requests
+from botocore.config import Config
 
-from tests.photographs import blurred, darkened, group, landscape, photograph, resized, rotated
-from tests.service import Service
+from chalicelib.storage import Photographs
+from tests.photographs import (
+    blurred,
+    covered,
+    darkened,
+    group,
+    landscape,
+    photograph,
+    resized,
+    rotated,
+)
+from tests.service import BUCKET, Service, without_events
 
 OBAMA, BIDEN = "obama.jpg", "biden.jpg"
 
@@ -66,7 +78,17 @@ def test_a_name_can_be_corrected_with_the_same_photograph(service: Service) -> N
     service.assert_consistent()
 
 
-@pytest.mark.parametrize("name", ["باراك أوباما", "贝拉克·奥巴马", "🙂" * 150, "O'Neil + Sons %41"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "باراك أوباما",
+        "علی\u200cرضا",  # noqa: RUF001
+        "ශ්\u200dරියානි",
+        "贝拉克·奥巴马",
+        "🙂" * 150,
+        "O'Neil + Sons %41",
+    ],
+)
 def test_a_name_in_any_script_comes_back(service: Service, name: str) -> None:
     service.register(photograph(OBAMA), name=name, personId="obama")
     service.settle()
@@ -280,3 +302,55 @@ def problem(answer: requests.Response, status: int) -> str:
     assert body["detail"]
     assert body["requestId"]
     return str(body["code"])
+
+
+def test_a_bystander_is_not_taken_for_the_person(service: Service) -> None:
+    """Rekognition leaves out the largest face where that is poor, and indexes the next one."""
+    picture = group(covered(photograph(OBAMA)), photograph(BIDEN), heights=[900, 260])
+    answer = service.register(picture, name="Barack Obama", personId="obama")
+    assert answer.status_code == 201  # DetectFaces does not tell that the eyes are covered
+    service.upload("faces/obama/upload.jpg", picture)
+
+    for key in service.objects():
+        record = service.photograph(key)
+        assert record is not None
+        assert (record["status"], record["reason"]) == ("rejected", "poor_quality")
+    assert service.faces() == []
+    assert service.whose(photograph(BIDEN)) is None
+    service.assert_consistent()
+
+
+def test_a_photograph_is_registered_again_before_its_removal_is_known(service: Service) -> None:
+    person = {"name": "Barack Obama", "personId": "obama"}
+    key = service.register(photograph(OBAMA), **person).json()["imageKey"]
+    service.settle()
+    with without_events(service):
+        service.s3.delete_object(Bucket=BUCKET, Key=key)
+
+    assert service.register(photograph(OBAMA), **person).status_code == 201
+
+    service.settle()
+    assert service.objects() == [key]
+    service.assert_consistent()
+
+
+def test_a_face_that_has_no_record_any_more_is_nobodys(service: Service) -> None:
+    service.upload("faces/obama/1.jpg", photograph(OBAMA))
+    for face_id in service.items():
+        service.table.delete_item(Key={"faceId": face_id})
+
+    answer = service.register(photograph(OBAMA), name="Barack Obama", personId="else")
+
+    assert answer.status_code == 201, answer.text
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-central-1", "il-central-1"])
+def test_uploads_go_to_the_buckets_own_region(region: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    client = boto3.client("s3", region_name=region, config=Config(signature_version="s3v4"))
+
+    upload = Photographs(lambda: client, "club").presign_upload(
+        "faces/a/b.jpg", "image/jpeg", {}, 60
+    )
+
+    assert upload.url == f"https://club.s3.{region}.amazonaws.com/"

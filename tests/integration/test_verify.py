@@ -1,5 +1,6 @@
 import pytest
 
+from chalicelib import verification
 from tests.integration.test_register import problem
 from tests.photographs import group, landscape, photograph
 from tests.service import TABLE, Service
@@ -67,6 +68,17 @@ def test_is_it_this_person(club: Service) -> None:
     assert right["person"]["personId"] == "obama"
     assert wrong["verified"] is False
     assert wrong["matches"] == []
+
+
+def test_is_it_this_person_among_many_who_are_more_similar(
+    club: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verification, "MOST_FACES", 1)
+
+    answer = club.verify(photograph("obama2.jpg"), personId="biden", threshold=0).json()
+
+    assert answer["person"]["personId"] == "biden"
+    assert 0 < answer["similarity"] < 50
 
 
 def test_nobody_of_this_id_is_registered(club: Service) -> None:

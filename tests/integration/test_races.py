@@ -1,0 +1,227 @@
+"""Runs of converge, and of what else changes things, that meet at the worst moment."""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from msgspec.structs import replace
+
+import app
+from chalicelib import convergence
+from chalicelib.audit import AuditTrail
+from chalicelib.convergence import Converger, Outcome
+from chalicelib.indexing import Position, Walk
+from localaws.faults import Fault
+from tests.conftest import restrict
+from tests.photographs import photograph
+from tests.service import BUCKET, Service, without_events
+
+KEY = "faces/obama/a.jpg"
+TIMEOUT = 20
+
+
+@pytest.fixture
+def quiet(service: Service) -> Iterator[Service]:
+    """The service with one photograph, of which no handler has been told."""
+    with without_events(service):
+        service.s3.put_object(Bucket=BUCKET, Key=KEY, Body=photograph("obama.jpg"))
+        yield service
+
+
+@pytest.fixture
+def letting_go(quiet: Service) -> Iterator[Converger]:
+    """What converges photographs where they are not kept."""
+    settings = replace(app.settings, keep_photographs=False)
+    restrict(quiet.aws, keeps_photographs=False)
+    yield Converger(app.photographs, app.records, app.faces, app.converger().audit, settings)
+    restrict(quiet.aws)
+
+
+class Meeting:
+    """Two runs, of which the first waits in the middle of indexing until the second has settled."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, converger: Converger) -> None:
+        self._is_indexing, self._may_go_on = threading.Event(), threading.Event()
+        self._outcomes: dict[str, Outcome] = {}
+        self._first = threading.Thread(target=self._run, args=(converger, "first"))
+        self._converger = converger
+        index = app.faces.index
+
+        def slowly(*arguments: Any) -> object:
+            indexed = index(*arguments)
+            if threading.current_thread() is self._first:
+                self._is_indexing.set()
+                assert self._may_go_on.wait(TIMEOUT)
+            return indexed
+
+        settle = app.records.settle
+
+        def settle_first(record: Any, attempt: str, *more: Any) -> None:
+            settle(record, attempt, *more)
+            if attempt == "second":
+                self.end_first()
+
+        monkeypatch.setattr(app.faces, "index", slowly)
+        monkeypatch.setattr(app.records, "settle", settle_first)
+        monkeypatch.setattr(convergence, "TAKE_OVER", 0.0)
+
+    def _run(self, converger: Converger, name: str) -> None:
+        self._outcomes[name] = converger.converge(KEY, name)
+
+    def end_first(self) -> None:
+        """Let the first run end."""
+        self._may_go_on.set()
+        self._first.join(TIMEOUT)
+
+    def begin_first(self) -> None:
+        """Let the first run come to the middle."""
+        self._first.start()
+        assert self._is_indexing.wait(TIMEOUT)
+
+    def run(self) -> dict[str, Outcome]:
+        """Run both, and return what they came to."""
+        self.begin_first()
+        self._run(self._converger, "second")
+        self.end_first()
+        return self._outcomes
+
+
+def test_two_runs_with_the_same_content_are_one_registration(
+    quiet: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes = Meeting(monkeypatch, app.converger()).run()
+
+    assert outcomes["second"].change == "indexed"
+    assert len(quiet.faces()) == 1
+    trail = AuditTrail(lambda: quiet.dynamodb, app.settings.faces_audit_table)
+    assert [entry.event for entry in trail.of_person("obama")] == ["registered"]
+    assert quiet.photograph(KEY)["running"] == {}  # type: ignore[index]
+    quiet.assert_consistent()
+
+
+def test_a_run_that_is_given_another_face_takes_it_away_again(
+    quiet: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rekognition gives two that index the same photograph one face, as far as is known."""
+    index = app.faces.index
+
+    def anew(*arguments: Any) -> Any:
+        indexed = index(*arguments)
+        if threading.current_thread() is threading.main_thread():
+            return indexed
+        own = quiet.rekognition.index_faces(
+            CollectionId=app.faces.collection_id,
+            Image={"Bytes": photograph("obama.jpg")},
+            ExternalImageId="obama:another",
+        )
+        return replace(indexed, face_id=own["FaceRecords"][0]["Face"]["FaceId"])
+
+    monkeypatch.setattr(app.faces, "index", anew)
+    Meeting(monkeypatch, app.converger()).run()
+
+    assert len(quiet.faces()) == 1
+    quiet.assert_consistent()
+
+
+def test_a_face_stays_that_was_let_go_before_another_run_begins(
+    letting_go: Converger, quiet: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meeting = Meeting(monkeypatch, letting_go)
+    begin = app.records.begin
+
+    def late(before: Any, attempt: str, *more: Any) -> Any:
+        if attempt == "second":
+            meeting.end_first()
+        return begin(before, attempt, *more)
+
+    monkeypatch.setattr(app.records, "begin", late)
+
+    assert meeting.run()["second"].change == "unchanged"
+
+    assert quiet.whose(photograph("obama2.jpg")) == "obama"
+    (version,) = quiet.s3.list_object_versions(Bucket=BUCKET)["Versions"]
+    assert version["Size"] < 100
+    quiet.assert_consistent()
+
+
+def test_a_placeholder_with_another_name_keeps_its_face(
+    letting_go: Converger, quiet: Service
+) -> None:
+    letting_go.converge(KEY, uuid4().hex)
+    faces = quiet.faces()
+    found = quiet.s3.head_object(Bucket=BUCKET, Key=KEY)["Metadata"]
+    quiet.s3.copy_object(
+        Bucket=BUCKET,
+        Key=KEY,
+        CopySource={"Bucket": BUCKET, "Key": KEY},
+        Metadata={**found, "name": "Barack%20Obama"},
+        MetadataDirective="REPLACE",
+    )
+
+    letting_go.converge(KEY, uuid4().hex)
+
+    assert quiet.faces() == faces
+    person = quiet.verify(photograph("obama2.jpg")).json()["person"]
+    assert person == {"personId": "obama", "name": "Barack Obama"}
+    quiet.assert_consistent()
+
+
+def test_a_name_that_is_corrected_while_its_photograph_is_let_go_is_kept(
+    letting_go: Converger, quiet: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go = app.photographs.let_go
+
+    def slowly(stored: Any) -> bool:
+        monkeypatch.undo()
+        corrected = {"name": "Barack%20Obama", "consent": "v2"}
+        image = photograph("obama.jpg")
+        quiet.s3.put_object(Bucket=BUCKET, Key=KEY, Body=image, Metadata=corrected)
+        return let_go(stored)
+
+    monkeypatch.setattr(app.photographs, "let_go", slowly)
+
+    letting_go.converge(KEY, uuid4().hex)
+
+    record = quiet.photograph(KEY)
+    assert record is not None
+    assert (record["name"], record["consent"]) == ("Barack Obama", "v2")
+    (version,) = quiet.s3.list_object_versions(Bucket=BUCKET)["Versions"]
+    assert version["Size"] < 100
+    quiet.assert_consistent()
+
+
+def test_a_face_that_a_repair_took_away_while_it_was_indexed_is_indexed_again(
+    quiet: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repairing = threading.current_thread()
+    meeting = Meeting(monkeypatch, app.converger())
+    forget: Callable[[list[str]], None] = app.faces.forget
+
+    def late(face_ids: list[str]) -> None:
+        if face_ids and threading.current_thread() is repairing:
+            meeting.end_first()  # it looks a last time, and finds its face
+        forget(face_ids)
+
+    monkeypatch.setattr(app.faces, "forget", late)
+    meeting.begin_first()
+
+    walk = Walk(app.converger(), None, repair=True)
+    for step in walk.steps(Position("faces")):
+        if step.key:
+            app.converger().converge(step.key, uuid4().hex, anew=step.anew)
+
+    assert walk.repaired.faces == 1
+    assert quiet.whose(photograph("obama2.jpg")) == "obama"
+    quiet.assert_consistent()
+
+
+def test_an_item_that_is_just_being_changed_is_looked_at_again(quiet: Service) -> None:
+    code = "TransactionConflictException"
+    quiet.aws.faults.script(Fault("UpdateItem", "error before", code=code, status=400))
+
+    assert app.converger().converge(KEY, uuid4().hex).change == "indexed"
+
+    assert quiet.aws.faults.met["error before"] == 1
+    quiet.assert_consistent()
