@@ -198,7 +198,7 @@ OPERATIONS = (
                         image_key="faces/2b1c8f0e5d6a4c3b9f7e1a2d3c4b5a69/7d0f.png",
                         status="registered",
                         upload=Upload(
-                            url="https://facial-recognition-data-bucket.s3.amazonaws.com/",
+                            url="https://facial-recognition-data-bucket.s3.us-east-1.amazonaws.com/",
                             fields={
                                 "key": "faces/2b1c8f0e5d6a4c3b9f7e1a2d3c4b5a69/7d0f.png",
                                 "Content-Type": "image/png",
