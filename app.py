@@ -10,7 +10,7 @@ from chalice.app import Chalice, CloudWatchEvent, CORSConfig, Rate, Request, Res
 
 from chalicelib import clients, messages, telemetry, verification
 from chalicelib.access import access, caller
-from chalicelib.errors import Forbidden, as_problem
+from chalicelib.errors import as_problem
 from chalicelib.faces import Faces
 from chalicelib.messages import (
     CreateIndexRequest,
@@ -96,9 +96,9 @@ def create_index(request: Request) -> Response:
     """Bring the index in line with the photographs in S3."""
     from chalicelib import indexing
 
-    if settings.hide_unknown_persons:
-        raise Forbidden("Its answers tell who is registered, which is hidden here.")
     asked = read(request, CreateIndexRequest)
+    if settings.hide_unknown_persons:
+        indexing.refuse_to_list(asked)
     attempt = telemetry.request_id(request)
     return reply(indexing.create_index(asked, converger(), attempt, settings))
 

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from chalicelib import telemetry
 from chalicelib.convergence import Converger, Outcome, is_settled, settled_outcome
-from chalicelib.errors import MalformedRequest, Problem, as_problem
+from chalicelib.errors import Forbidden, MalformedRequest, Problem, as_problem
 from chalicelib.messages import (
     CreateIndexRequest,
     FailedPhotograph,
@@ -51,6 +51,8 @@ _CANNOT_GO_ON = frozenset(
 
 _IN_NO_LISTING = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 """What XML cannot carry, and so no answer of S3."""
+
+_KEY_OF_A_REGISTRATION = re.compile(rf"{PREFIX}[^/]+/[0-9a-f]{{32,64}}\.(jpg|png)")
 
 Phase = Literal["photographs", "records", "faces"]
 
@@ -147,6 +149,19 @@ def create_index(
     if request.repair:
         report.repaired = walk.repaired
     return report
+
+
+def refuse_to_list(request: CreateIndexRequest) -> None:
+    """Let only those ask who name a photograph as a registration has named it to them.
+
+    Its key is made of the photograph's content or of chance, so nobody finds out by guessing keys
+    who is registered.
+
+    Raises:
+        Forbidden: any other request, since the answer would tell.
+    """
+    if request.image_key is None or not _KEY_OF_A_REGISTRATION.fullmatch(request.image_key):
+        raise Forbidden("Who is registered is hidden here: send the imageKey of a registration.")
 
 
 class Crew:

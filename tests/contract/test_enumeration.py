@@ -91,12 +91,19 @@ def test_whose_face_it_is(stage: Stage, settings: Settings, named: str | None) -
     assert refused.value.person_id == named
 
 
-def test_create_index_lists_nobody(
-    service: Service, stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert service.post("create-index", {"personId": "obama"}).json()["unchanged"] == 1
+@pytest.mark.usefixtures("stage")
+def test_create_index_lists_nobody(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    (key, *_) = service.objects()
     monkeypatch.setattr(app, "settings", HIDING)
 
-    for asked in ({}, {"personId": "obama"}, {"personId": "nobody"}):
+    for asked in (
+        {},
+        {"repair": True},
+        {"personId": "obama"},
+        {"personId": "nobody"},
+        {"imageKey": "faces/obama/1.jpg"},
+    ):
         answer = service.post("create-index", asked)
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    # Who has registered it has to know when it is indexed.
+    assert service.post("create-index", {"imageKey": key}).json()["unchanged"] == 1
