@@ -126,12 +126,7 @@ class _Run:
     """One run of converge."""
 
     def __init__(self, converger: Converger, key: str, attempt: str, *, anew: bool) -> None:
-        self._photographs = converger.photographs
-        self._records = converger.records
-        self._faces = converger.faces
-        self._audit = converger.audit
-        self._attempt_seconds = converger.attempt_seconds
-        self._keep_photographs = converger.keep_photographs
+        self._all = converger
         self._key = key
         self._attempt = attempt
         self._anew = anew
@@ -146,10 +141,10 @@ class _Run:
     def outcome(self) -> Outcome:
         """Look and act until there is nothing to do."""
         while True:
-            stored = self._photographs.head(self._key)
-            record = self._records.photograph(self._key)
+            stored = self._all.photographs.head(self._key)
+            record = self._all.records.photograph(self._key)
             if stored is None and record is None:
-                self._faces.forget(sorted(self._indexed))
+                self._all.faces.forget(sorted(self._indexed))
                 return self._outcome or Outcome("missing")
             try:
                 if record is None or not self._is_done(stored, record):
@@ -158,7 +153,7 @@ class _Run:
                     if self._others(record):
                         self._wait()
                     elif stored is None:
-                        self._records.forget(record)
+                        self._all.records.forget(record)
                     elif not self._is_let_go(stored):
                         self._wait()
                     else:
@@ -199,7 +194,7 @@ class _Run:
         if record.status == "registered":
             is_fresh = time.monotonic() - self._started < TAKE_OVER
             return is_fresh and bool(self._others(record)) and not self._begun
-        return self._faces.present(record.face_ids).issuperset(record.face_ids)
+        return self._all.faces.present(record.face_ids).issuperset(record.face_ids)
 
     def _others(self, record: PhotographRecord) -> set[str]:
         """Return the attempts of others that may be running."""
@@ -207,7 +202,7 @@ class _Run:
 
     def _ended(self, record: PhotographRecord) -> set[str]:
         """Return the attempts in a record that are over: our own, and those out of time."""
-        limit = time.time() - self._attempt_seconds
+        limit = time.time() - self._all.attempt_seconds
         return {a for a, since in record.running.items() if a == self._attempt or since < limit}
 
     def _left_behind(self, record: PhotographRecord) -> set[str]:
@@ -218,7 +213,7 @@ class _Run:
         stopped = self._ended(record) - ({self._attempt} if self._begun else set())
         if not stopped or record.person_id is None:
             return set(self._indexed)
-        return self._indexed.union(self._faces.of_photograph(self._key, record.person_id))
+        return self._indexed.union(self._all.faces.of_photograph(self._key, record.person_id))
 
     # --- acting ---
 
@@ -227,28 +222,28 @@ class _Run:
 
         The event of the placeholder brings whoever deletes the photograph, if this run does not.
         """
-        if self._keep_photographs:
+        if self._all.keep_photographs:
             return True
         if stored.is_kept:
-            self._photographs.let_go(stored)
+            self._all.photographs.let_go(stored)
             return False
-        return self._photographs.delete_older(stored)
+        return self._all.photographs.delete_older(stored)
 
     def _clear_up(self, record: PhotographRecord) -> bool:
         """Remove what ended attempts have left; say whether there was anything."""
         ended = self._ended(record)
         stray = self._left_behind(record).difference(record.face_ids)
         self._indexed.clear()
-        self._faces.forget(sorted(stray))
-        self._records.release(self._key, sorted(ended))
+        self._all.faces.forget(sorted(stray))
+        self._all.records.release(self._key, sorted(ended))
         return bool(stray or ended)
 
     def _act(self, stored: StoredPhotograph | None, before: PhotographRecord | None) -> None:
         """Index what is stored now, if anything is, and forget the faces of what was before."""
         left_behind = self._left_behind(before) if before else set(self._indexed)
         if self._salt is None:  # asked for now, so that less happens between beginning and end
-            self._salt = self._audit.salt()
-        record = self._records.begin(before, self._attempt, stored, self._key)
+            self._salt = self._all.audit.salt()
+        record = self._all.records.begin(before, self._attempt, stored, self._key)
         self._begun, self._anew = True, False
         settled, face = replace(record, face_ids=[], reason=None, detail=None), None
         if stored is not None:
@@ -265,12 +260,12 @@ class _Run:
                     settled, status="rejected", reason=problem.code, detail=problem.detail
                 )
         outdated = sorted(left_behind.union(record.face_ids).difference(settled.face_ids))
-        self._faces.forget(outdated)
+        self._all.faces.forget(outdated)
         if stored is None and not self._others(record):
-            self._records.forget(record, outdated, self._note(before, settled))
+            self._all.records.forget(record, outdated, self._note(before, settled))
         else:
             note = self._note(before, settled)
-            self._records.settle(settled, self._attempt, outdated, face, note)
+            self._all.records.settle(settled, self._attempt, outdated, face, note)
         self._indexed.clear()
         self._outcome = _outcome_of(settled)
 
@@ -285,7 +280,7 @@ class _Run:
         else:
             return []
         assert self._salt is not None
-        return [self._audit.note(self._salt, event, settled)]
+        return [self._all.audit.note(self._salt, event, settled)]
 
     def _index(
         self, stored: StoredPhotograph, before: PhotographRecord | None, record: PhotographRecord
@@ -302,8 +297,8 @@ class _Run:
             raise ImageTooLarge(f"The file has more than {MAX_STORED_BYTES // 1024**2} MiB.")
         # The very version looked at: what is stored by now may be something else, and again so
         # when it is compared with what has been indexed.
-        bucket = self._photographs.bucket
-        indexed = self._faces.index(bucket, stored.key, stored.version_id, person_id)
+        bucket = self._all.photographs.bucket
+        indexed = self._all.faces.index(bucket, stored.key, stored.version_id, person_id)
         self._indexed.add(indexed.face_id)
         return _face_record(record, indexed)
 
@@ -314,8 +309,8 @@ class _Run:
             PhotographNotKept: it is lost.
         """
         if before is not None and before.etag == stored.etag:
-            for face_id in self._faces.present(before.face_ids):
-                if face := self._records.face(face_id):
+            for face_id in self._all.faces.present(before.face_ids):
+                if face := self._all.records.face(face_id):
                     return face
         raise PhotographNotKept("Its face was lost, and it was not kept: register it again.")
 
