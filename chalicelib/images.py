@@ -29,8 +29,9 @@ PNG = "image/png"
 EXTENSIONS = {JPEG: "jpg", PNG: "png"}
 
 WHERE_TO_WITH_LARGE_ONES = (
-    f"A photograph in a request may have {MAX_INLINE_BYTES // 1024**2} MiB. Register without an"
-    f" image to get an address to which up to {MAX_STORED_BYTES // 1024**2} MiB can be uploaded."
+    f"A photograph in a request may have {MAX_INLINE_BYTES // 1024**2} MiB. Make it smaller; or, to"
+    " register it, leave it out of the request to get an address to which up to"
+    f" {MAX_STORED_BYTES // 1024**2} MiB can be uploaded."
 )
 
 _DATA_URL = re.compile(r"\s{0,9}data:[^,]{0,200};base64,", re.IGNORECASE)
