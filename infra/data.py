@@ -1,5 +1,7 @@
 """The data resources: bucket, table, collection and queue, as ``data.yaml`` describes them."""
 
+import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation.client import CloudFormationClient
 
 TEMPLATE = Path(__file__).with_name("data.yaml")
+
+NAMES = ("BucketName", "TableName", "AuditTableName", "CollectionId", "FailedEventsQueue")
+"""The parameters that name resources."""
 
 Report = Callable[[str], None]
 """Tells a person how far it has come."""
@@ -61,6 +66,27 @@ def parameters(
     }
 
 
+def named(text: str, given: Mapping[str, str]) -> str:
+    """Return a template in which the resources' names are written out.
+
+    CloudFormation adopts only resources whose names in the template are literal ones; those that
+    functions such as ``!Ref`` give it does not look for.
+
+    Source: "Import AWS resources into a CloudFormation stack automatically" in the CloudFormation
+    User Guide.
+
+    Args:
+        text: the template.
+        given: its parameters.
+    """
+
+    def literal(match: "re.Match[str]") -> str:
+        name = match[1]
+        return json.dumps(given[name]) if name in given else match[0]
+
+    return re.sub(rf"!Ref ({'|'.join(NAMES)})\b", literal, text)
+
+
 def deploy(
     session: boto3.Session,
     stack: str,
@@ -94,7 +120,7 @@ def deploy(
         StackName=stack,
         ChangeSetName="deploy",
         ChangeSetType="CREATE" if is_new else "UPDATE",
-        TemplateBody=template.read_text(),
+        TemplateBody=named(template.read_text(), given),
         Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in given.items()],
         Capabilities=["CAPABILITY_IAM"],
         ImportExistingResources=True,

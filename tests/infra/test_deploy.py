@@ -60,6 +60,7 @@ def test_data_survives_its_stack_and_is_adopted_by_the_next(copy: ProjectCopy) -
     boto3.client("cloudformation").delete_stack(StackName="facial-recognition-prod-data")
 
     boto3.client("s3").head_object(Bucket=BUCKET, Key="faces/ada/ada.jpg")
+    assert "QueueUrls" not in boto3.client("sqs").list_queues()  # which no stack could adopt
     done = copy.deploy()
     assert "facial-recognition-prod-data: created" in done.said
     boto3.client("s3").head_object(Bucket=BUCKET, Key="faces/ada/ada.jpg")
@@ -325,6 +326,7 @@ def test_a_failed_stack_says_why(copy: ProjectCopy) -> None:
     assert "ApiFunctionErrorsAlarm: AWS::CloudWatch::Alarm of this name already exists" in (
         done.error
     )
+    boto3.client("s3").head_bucket(Bucket=BUCKET)  # which the next deploy goes on with
     boto3.client("cloudwatch").delete_alarms(AlarmNames=["facial-recognition-prod-errors"])
     copy.deploy()
 
