@@ -2,6 +2,7 @@
 
 import json
 import re
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,29 +117,33 @@ def deploy(
         _delete(cloudformation, stack)
         before = None
     is_new = before in (None, "REVIEW_IN_PROGRESS")
-    change_set = cloudformation.create_change_set(
+    # Of a name of its own: one that a stopped deploy has left would be in the way.
+    change_set = f"deploy-{uuid.uuid4()}"
+    cloudformation.create_change_set(
         StackName=stack,
-        ChangeSetName="deploy",
+        ChangeSetName=change_set,
         ChangeSetType="CREATE" if is_new else "UPDATE",
         TemplateBody=named(template.read_text(), given),
         Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in given.items()],
         Capabilities=["CAPABILITY_IAM"],
         ImportExistingResources=True,
-    )["Id"]
+    )
     try:
         cloudformation.get_waiter("change_set_create_complete").wait(
-            ChangeSetName=change_set, WaiterConfig={"Delay": 2, "MaxAttempts": 150}
+            StackName=stack,
+            ChangeSetName=change_set,
+            WaiterConfig={"Delay": 2, "MaxAttempts": 150},
         )
     except WaiterError:
-        found = cloudformation.describe_change_set(ChangeSetName=change_set)
+        found = cloudformation.describe_change_set(StackName=stack, ChangeSetName=change_set)
         reason = found.get("StatusReason", "")
-        cloudformation.delete_change_set(ChangeSetName=change_set)
+        cloudformation.delete_change_set(StackName=stack, ChangeSetName=change_set)
         if "didn't contain changes" not in reason and "No updates" not in reason:
             raise StackFailed(f"{stack}: {reason}") from None
         report(f"{stack}: nothing to change")
         return outputs(session, stack)
     report(f"{stack}: {'creating' if is_new else 'updating'} ...")
-    cloudformation.execute_change_set(ChangeSetName=change_set)
+    cloudformation.execute_change_set(StackName=stack, ChangeSetName=change_set)
     waiter: Any = cloudformation.get_waiter(
         "stack_create_complete" if is_new else "stack_update_complete"
     )

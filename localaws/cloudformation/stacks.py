@@ -143,6 +143,10 @@ class CloudFormation:
         elif not stack.status.endswith("_COMPLETE") or stack.status == "ROLLBACK_COMPLETE":
             state = f"{stack.identifier} is in {stack.status} state and can not be updated."
             raise CloudFormationError(f"Stack:{state}")
+        if form["ChangeSetName"] in stack.change_sets:
+            raise CloudFormationError(
+                f"ChangeSet {form['ChangeSetName']} already exists", "AlreadyExistsException"
+            )
         text = form.get("TemplateBody", "")
         if form.get("UsePreviousTemplate") == "true":
             text = stack.text

@@ -1,6 +1,7 @@
 """The embedded AWS's CloudFormation: what templates say, and what becomes of stacks."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import boto3
@@ -82,6 +83,35 @@ def test_a_change_set_without_a_change_cannot_be_executed(stacks: Any) -> None:
 
     with pytest.raises(ClientError, match="InvalidChangeSetStatus"):
         change(stacks, "UPDATE", BUCKET, Name="a")
+
+
+def test_a_change_set_keeps_its_name_from_others_until_it_is_executed(stacks: Any) -> None:
+    given: Any = {"StackName": "s", "ChangeSetName": "c", "ChangeSetType": "CREATE"}
+    text = "Resources: {Box: {Type: AWS::S3::Bucket}}"
+    stacks.create_change_set(**given, TemplateBody=text)
+
+    with pytest.raises(ClientError, match="AlreadyExistsException"):
+        stacks.create_change_set(**given, TemplateBody=text)
+
+    stacks.execute_change_set(StackName="s", ChangeSetName="c")
+    stacks.create_change_set(**{**given, "ChangeSetType": "UPDATE"}, TemplateBody=text)
+
+
+def test_a_deploy_goes_on_where_one_was_stopped_before_its_change_set_was_executed(
+    stacks: Any,
+) -> None:
+    class Stopped(Exception):
+        pass
+
+    def stop(said: str) -> None:
+        raise Stopped(said)
+
+    given = {"Application": "x", "BucketName": "box-a", "Alarms": "false"}
+    deploy = partial(data.deploy, boto3.Session(), "s", data.TEMPLATE, given)
+    with pytest.raises(Stopped, match="creating"):
+        deploy(stop)
+
+    assert deploy([].append)["BucketName"] == "box-a"
 
 
 def test_a_deleted_stack_takes_along_what_is_not_retained(stacks: Any) -> None:
