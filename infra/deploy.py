@@ -69,13 +69,15 @@ class Deploy:
         queue_arn = self._make_data()
         self._adapt()
         api_id, url = self._deploy_application()
+        # Before the pages: an account in which they cannot be made is not left without a key.
+        self._surround(api_id, queue_arn)
         if not self._is_left_out("pages"):
             pages_url = self._make_pages(url)
             if self._let_call(pages_url):  # which the bucket and the API have to be told
                 self._make_data()
                 self._adapt()
                 self._deploy_application()
-        self._surround(api_id, queue_arn)
+                self._answer_with_problems(api_id)
         return self._address(api_id, url)
 
     def _locate(self) -> None:
@@ -176,13 +178,19 @@ class Deploy:
         assert auth != "iam", "which pages are refused with"
         config = pages.PagesConfig(api_url, auth, self._region)
         report("the first time it takes CloudFront some minutes")
-        made = data.deploy(
-            self._session,
-            pages.stack_name(self._stage.application),
-            pages.TEMPLATE,
-            {"ApiOrigin": config.api_origin, "PhotographBucket": settings.faces_bucket},
-            report,
-        )
+        try:
+            made = data.deploy(
+                self._session,
+                pages.stack_name(self._stage.application),
+                pages.TEMPLATE,
+                {"ApiOrigin": config.api_origin, "PhotographBucket": settings.faces_bucket},
+                report,
+            )
+        except data.StackFailed as error:
+            raise DeployError(
+                f"{error}. All but the pages is deployed; if this account can have none:"
+                " WITHOUT=pages"
+            ) from None
         pages.publish(self._session, made["BucketName"], made["DistributionId"], config)
         report(f"published: {made['PagesUrl']}")
         return made["PagesUrl"]
@@ -211,15 +219,19 @@ class Deploy:
         report("failed events go to their queue")
         application.keep_logs(self._session, self._stage)
         report(f"logs are kept for {application.LOG_DAYS} days")
-        if not self._is_left_out("gateway-responses"):
-            application.answer_with_problems(
-                self._session, self._stage, api_id, settings.cors_origin
-            )
-            report("API Gateway answers with problem details")
+        self._answer_with_problems(api_id)
         if settings.auth == "api-key":
             self._give_key(api_id)
         if settings.auth == "none":
             report("  warning: AUTH=none: whoever knows the address may register and verify")
+
+    def _answer_with_problems(self, api_id: str) -> None:
+        """Set API Gateway's own answers, which each ``chalice deploy`` takes away."""
+        if self._is_left_out("gateway-responses"):
+            return
+        origin = Settings.from_environment(self._stage.environment).cors_origin
+        application.answer_with_problems(self._session, self._stage, api_id, origin)
+        report("API Gateway answers with problem details")
 
     def _give_key(self, api_id: str) -> None:
         key = application.give_key(self._session, self._stage, api_id)

@@ -147,6 +147,34 @@ def test_the_pages_are_published_and_may_call_the_api(copy: ProjectCopy) -> None
         assert function["Environment"]["Variables"]["CORS_ORIGIN"] == made["PagesUrl"]
     [rule] = s3.get_bucket_cors(Bucket=BUCKET)["CORSRules"]
     assert rule["AllowedOrigins"] == [made["PagesUrl"]]
+    answers = boto3.client("apigateway").get_gateway_responses(restApiId=rest_apis()[0])["items"]
+    origins = {
+        answer["responseParameters"]["gatewayresponse.header.Access-Control-Allow-Origin"]
+        for answer in answers
+    }
+    assert origins == {f"'{made['PagesUrl']}'"}
+
+
+def test_all_but_the_pages_is_deployed_where_they_cannot_be_made(copy: ProjectCopy) -> None:
+    boto3.client("cloudfront").create_origin_access_control(  # and so the stack cannot make it
+        OriginAccessControlConfig={
+            "Name": "facial-recognition-prod-pages-us-east-1",
+            "OriginAccessControlOriginType": "s3",
+            "SigningBehavior": "always",
+            "SigningProtocol": "sigv4",
+        }
+    )
+    copy.with_pages()
+
+    done = copy.run("deploy")
+
+    assert done.code == 1
+    assert "facial-recognition-prod-pages: Access: " in done.error
+    assert "WITHOUT=pages" in done.error
+    assert api_key() in done.said
+    handler = "facial-recognition-prod-index_photograph"
+    assert boto3.client("lambda").get_function_event_invoke_config(FunctionName=handler)
+    copy.deploy("--without", "pages")
 
 
 def test_pages_of_ones_own_are_named_and_stay_so(copy: ProjectCopy) -> None:
