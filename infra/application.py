@@ -123,16 +123,21 @@ def problems(auth: str) -> dict[str, GatewayProblem]:
     return {**PROBLEMS, "MISSING_AUTHENTICATION_TOKEN": unsigned}
 
 
+_MESSAGE = "$context.error.messageString"
+"""Its own words as a string of JSON: quotes in ``$context.error.message`` would end that."""
+
+
 def _template(problem: GatewayProblem) -> str:
     answer = {
         "type": f"urn:facial-recognition:problem:{problem.code}",
         "title": problem.title,
         "status": problem.status,
-        "detail": "$context.error.message",
+        "detail": _MESSAGE,
         "code": problem.code,
         "requestId": "$context.requestId",
     }
-    return json.dumps({name: value for name, value in answer.items() if value is not None})
+    template = json.dumps({name: value for name, value in answer.items() if value is not None})
+    return template.replace(f'"{_MESSAGE}"', _MESSAGE)
 
 
 def give_key(session: boto3.Session, stage: Stage, api_id: str) -> str:
