@@ -331,6 +331,19 @@ def test_refusals_can_be_put_into_words_of_ones_own(laboratory: Laboratory) -> N
     )
 
 
+def test_an_import_that_overwrites_takes_the_owners_words_away(laboratory: Laboratory) -> None:
+    api = laboratory.api(laboratory.function(ECHO), **KEY)
+    gateway = laboratory.client("apigateway")
+    gateway.put_gateway_response(restApiId=api.id, responseType="INVALID_API_KEY", statusCode="401")
+    exported: Any = {"swagger": "2.0", "info": {"version": "1.0", "title": "api"}, "paths": {}}
+
+    for mode, status in (("merge", "401"), ("overwrite", "403")):
+        gateway.put_rest_api(restApiId=api.id, mode=mode, body=json.dumps(exported).encode())
+        found = gateway.get_gateway_responses(restApiId=api.id)["items"]
+        by_type = {answer["responseType"]: answer.get("statusCode", "403") for answer in found}
+        assert by_type.get("INVALID_API_KEY", "403") == status
+
+
 def test_quotes_in_api_gateways_words_are_escaped_where_that_is_asked_for(
     laboratory: Laboratory,
 ) -> None:

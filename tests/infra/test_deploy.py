@@ -23,6 +23,18 @@ def test_a_second_deploy_changes_nothing(copy: ProjectCopy) -> None:
     assert len(boto3.client("apigateway").get_usage_plans()["items"]) == 1
 
 
+def test_api_gateways_errors_are_put_back_after_each_deploy_of_chalice(copy: ProjectCopy) -> None:
+    copy.deploy()
+    gateway = boto3.client("apigateway")
+    before = gateway.get_gateway_responses(restApiId=rest_apis()[0])["items"]
+    copy.chalice("deploy", "--stage", "prod")
+    assert gateway.get_gateway_responses(restApiId=rest_apis()[0])["items"] != before
+
+    copy.deploy()
+
+    assert gateway.get_gateway_responses(restApiId=rest_apis()[0])["items"] == before
+
+
 def test_another_machine_goes_on_with_what_was_deployed(copy: ProjectCopy) -> None:
     copy.deploy()
     before = rest_apis()
