@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from infra import deploy
+from localaws.faults import Fault
 from localaws.server import EmbeddedAWS
 from tests.infra.project import ACCOUNT, BUCKET, ProjectCopy, api_key, functions, rest_apis
 
@@ -255,16 +256,27 @@ def test_what_is_left_out_is_warned_of_and_stays_left_out(copy: ProjectCopy) -> 
     assert "everything cannot be left out" in done.error
 
 
-def test_resources_of_the_old_guide_are_taken_over(copy: ProjectCopy) -> None:
+def make_what_the_old_guide_says() -> None:
     boto3.client("s3").create_bucket(Bucket="facial-recognition-data-bucket")
     boto3.client("rekognition").create_collection(CollectionId="face-collection")
-    dynamodb = boto3.client("dynamodb")
-    dynamodb.create_table(
+    boto3.client("dynamodb").create_table(
         TableName="face-metadata",
         KeySchema=[{"AttributeName": "faceId", "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": "faceId", "AttributeType": "S"}],
         ProvisionedThroughput={"ReadCapacityUnits": 5, "WriteCapacityUnits": 5},
     )
+
+
+def recovery_of(table: str) -> str:
+    """Say whether a table can be restored to any point in time."""
+    found = boto3.client("dynamodb").describe_continuous_backups(TableName=table)
+    described = found["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
+    return described["PointInTimeRecoveryStatus"]
+
+
+def test_resources_of_the_old_guide_are_taken_over(copy: ProjectCopy) -> None:
+    make_what_the_old_guide_says()
+    dynamodb = boto3.client("dynamodb")
 
     done = copy.deploy("--data-stack", "existing")
 
@@ -277,14 +289,43 @@ def test_resources_of_the_old_guide_are_taken_over(copy: ProjectCopy) -> None:
     audit = dynamodb.describe_table(TableName="face-audit")["Table"]
     assert audit["SSEDescription"]["Status"] == "ENABLED"
     assert audit["DeletionProtectionEnabled"] is True
-    backups = dynamodb.describe_continuous_backups(TableName="face-audit")
-    recovery = backups["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
-    assert recovery["PointInTimeRecoveryStatus"] == "ENABLED"
+    assert recovery_of("face-audit") == "ENABLED"
     sqs = boto3.client("sqs")
     url = sqs.get_queue_url(QueueName="facial-recognition-failed-events")["QueueUrl"]
     queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     assert queue["MessageRetentionPeriod"] == str(14 * 24 * 3600)
     copy.deploy()  # and again, without saying it again
+
+
+def test_a_new_table_is_given_time_until_it_can_be_backed_up(
+    copy: ProjectCopy, aws: EmbeddedAWS
+) -> None:
+    make_what_the_old_guide_says()
+    code = "ContinuousBackupsUnavailableException"
+    aws.faults.script(
+        Fault("UpdateContinuousBackups", "error before", times=2, code=code, status=400)
+    )
+
+    copy.deploy("--data-stack", "existing")
+
+    assert aws.faults.met["error before"] == 2
+    assert recovery_of("face-audit") == "ENABLED"
+
+
+def test_a_table_that_a_stopped_deploy_has_left_without_backups_is_given_them(
+    copy: ProjectCopy, aws: EmbeddedAWS
+) -> None:
+    make_what_the_old_guide_says()
+    aws.faults.script(
+        Fault("UpdateContinuousBackups", "error before", times=0, code="Stop", status=400)
+    )
+    assert copy.run("deploy", "--data-stack", "existing").code == 1
+    assert recovery_of("face-audit") == "DISABLED"
+    aws.faults.clear()
+
+    copy.deploy("--data-stack", "existing")
+
+    assert recovery_of("face-audit") == "ENABLED"
 
 
 @pytest.mark.parametrize(
