@@ -2,11 +2,13 @@
 
 import json
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 
+from infra.patience import patiently
 from infra.stages import Stage
 
 if TYPE_CHECKING:
@@ -54,12 +56,15 @@ def keep_failed_events(session: boto3.Session, stage: Stage, queue_arn: str) -> 
     """Let the handlers be tried three times, and what fails then be put into the queue."""
     functions = session.client("lambda")
     for handler in stage.handlers:
-        functions.put_function_event_invoke_config(
+        configure = partial(
+            functions.put_function_event_invoke_config,
             FunctionName=stage.function_name(handler),
             MaximumRetryAttempts=MOST_TRIES_AGAIN,
             MaximumEventAgeInSeconds=OLDEST_EVENT,
             DestinationConfig={"OnFailure": {"Destination": queue_arn}},
         )
+        # Which is refused as long as Lambda does not see that the new role may send to the queue.
+        patiently(configure, lambda error: error["Code"] == "InvalidParameterValueException")
 
 
 def keep_logs(session: boto3.Session, stage: Stage, days: int = LOG_DAYS) -> None:
