@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -40,10 +41,23 @@ OPTIONAL = {
 """Steps that may be left out, and what is then missing."""
 
 _DENIED = re.compile(r"not authorized to perform:? ([\w-]+:[\w*]+)(?:.*?on resource:? (\S+))?")
+_NOT_SEEN_YET = "Unable to validate the following destination configurations"
+"""What S3 says of a function just after it was permitted to invoke it."""
+_WAITS_FOR_S3 = (3, 6, 12, 24)
+"""Seconds."""
 
 
 class DeployError(Exception):
     """The deploy cannot go on; the message tells what to do."""
+
+
+class ChaliceFailed(DeployError):
+    """A command of Chalice's has failed."""
+
+    def __init__(self, said: str) -> None:
+        """Take what it said, which it wraps into lines."""
+        self.said = " ".join(said.split())
+        super().__init__(explain(self.said) or "chalice failed; above it says why")
 
 
 class Deploy:
@@ -159,12 +173,27 @@ class Deploy:
         """
         step("application")
         record = Record(self._session, self._stage)
-        record.fetch()
-        chalice("deploy", "--stage", self._stage.name)
+        self._run_chalice(record)
         record.store()
         api = record.rest_api()
         assert api is not None, "a deploy makes an API"
         return api["rest_api_id"], api["rest_api_url"]
+
+    def _run_chalice(self, record: Record) -> None:
+        """Deploy by Chalice, again while S3 has not seen yet that it may invoke the functions."""
+        waits = iter(_WAITS_FOR_S3)
+        while True:
+            record.fetch()
+            try:
+                chalice("deploy", "--stage", self._stage.name)
+            except ChaliceFailed as error:
+                seconds = next(waits, None)
+                if seconds is None or _NOT_SEEN_YET not in error.said:
+                    raise
+            else:
+                return
+            report(f"S3 may not invoke the functions yet: once more in {seconds} seconds ...")
+            time.sleep(seconds)
 
     def _make_pages(self, api_url: str) -> str:
         """Make bucket and distribution of the pages, and put the pages there.
@@ -261,7 +290,7 @@ def chalice(*arguments: str) -> None:
     """Run a command of Chalice's in the project, and show what it says.
 
     Raises:
-        DeployError: it failed.
+        ChaliceFailed: it failed.
     """
     command = [str(Path(sys.executable).with_name("chalice")), *arguments]
     process = subprocess.Popen(  # noqa: S603
@@ -273,7 +302,7 @@ def chalice(*arguments: str) -> None:
         said.append(line)
         report(line.rstrip())
     if process.wait():
-        raise DeployError(explain("".join(said)) or "chalice failed; above it says why")
+        raise ChaliceFailed("".join(said))
 
 
 def explain(message: str) -> str:
