@@ -15,7 +15,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import boto3
 from botocore.exceptions import (
@@ -45,6 +45,7 @@ _NOT_SEEN_YET = "Unable to validate the following destination configurations"
 """What S3 says of a function just after it was permitted to invoke it."""
 _WAITS_FOR_S3 = (3, 6, 12, 24)
 """Seconds."""
+_LONGEST_BUCKET = 63
 
 
 class DeployError(Exception):
@@ -58,6 +59,43 @@ class ChaliceFailed(DeployError):
         """Take what it said, which it wraps into lines."""
         self.said = " ".join(said.split())
         super().__init__(explain(self.said) or "chalice failed; above it says why")
+
+
+class Place(NamedTuple):
+    """Where a stage is deployed to."""
+
+    account: str
+    region: str
+
+
+def locate(session: boto3.Session) -> Place:
+    """Find out where a session's calls go to.
+
+    Raises:
+        DeployError: there is no Rekognition.
+    """
+    account = session.client("sts").get_caller_identity()["Account"]
+    region = session.region_name
+    known = session.get_available_regions("rekognition")
+    if region not in known:
+        raise DeployError(f"there is no Rekognition in {region}, but in {', '.join(known)}")
+    return Place(account, region)
+
+
+def bucket_name(app: str, stage: str, place: Place) -> str:
+    """Name the bucket of a stage's photographs; names of buckets are those of the whole world.
+
+    Raises:
+        DeployError: the name would be too long.
+    """
+    name = f"{app}-{stage}-data-{place.account}-{place.region}"
+    if len(name) > _LONGEST_BUCKET:
+        longest = _LONGEST_BUCKET - len(name) + len(stage)
+        raise DeployError(
+            f"the name {stage} is too long for a stage: in {place.region} it may have {longest}"
+            " characters, since its bucket is named by it"
+        )
+    return name
 
 
 class Deploy:
@@ -96,10 +134,8 @@ class Deploy:
 
     def _locate(self) -> None:
         """Find out where this goes to."""
-        identity = self._session.client("sts").get_caller_identity()
-        self._account: str = identity["Account"]
-        self._region: str = self._session.region_name
-        report(f"stage {self._stage.name}: account {self._account}, {self._region}")
+        self._place = locate(self._session)
+        report(f"stage {self._stage.name}: account {self._place.account}, {self._place.region}")
 
     def _make_data(self) -> str:
         """Make or adopt the data resources, and note their names in the stage's environment.
@@ -115,9 +151,9 @@ class Deploy:
             return adopt.adopt(self._session, settings, report)
         default = Settings.from_environment({}).faces_bucket
         if environment.get("FACES_BUCKET", default) in (default, f"{default}-{self._stage.name}"):
-            # The names of buckets are those of the whole world.
-            where = f"{self._account}-{self._region}"
-            environment["FACES_BUCKET"] = f"{self._stage.application}-data-{where}"
+            environment["FACES_BUCKET"] = bucket_name(
+                self._stage.api_name, self._stage.name, self._place
+            )
         given = data.parameters(
             Settings.from_environment(environment),
             self._stage.application,
@@ -140,7 +176,7 @@ class Deploy:
         self._reserve()
         stage.save()
         settings = Settings.from_environment(stage.environment)
-        names = Names(settings, self._account, self._region)
+        names = Names(settings, self._place.account, self._place.region)
         for function, file in stage.policy_files().items():
             policy = json.loads(file.read_text())
             pointed = stages.point(policy, names, stage.function_name(function))
@@ -205,7 +241,7 @@ class Deploy:
         settings = Settings.from_environment(self._stage.environment)
         auth = settings.auth
         assert auth != "iam", "which pages are refused with"
-        config = pages.PagesConfig(api_url, auth, self._region)
+        config = pages.PagesConfig(api_url, auth, self._place.region)
         report("the first time it takes CloudFront some minutes")
         try:
             made = data.deploy(
@@ -393,14 +429,17 @@ def main() -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
+    session = boto3.Session()
     try:
         stage = Stage(options.stage)
     except UnknownStage:
         if not re.fullmatch(r"[a-z][a-z0-9]{0,19}", options.stage):
             raise DeployError("a stage is named with up to 20 small letters and digits") from None
+        # Before the first file of the new stage is written.
+        bucket_name(Stage("prod").api_name, options.stage, locate(session))
         stage = Stage.like_prod(options.stage)
     take_options(stage, options)
-    url = Deploy(boto3.Session(), stage).run()
+    url = Deploy(session, stage).run()
     print(f"\ndeployed: {url}")
 
 

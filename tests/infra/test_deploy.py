@@ -382,6 +382,20 @@ def test_what_cannot_be_meant_is_refused(
     assert functions() == {}
 
 
+def test_a_name_that_is_too_long_for_a_bucket_is_refused_before_anything_is_written(
+    copy: ProjectCopy,
+) -> None:
+    files = sorted(copy.folder.rglob("*"))
+    before = (copy.folder / ".chalice" / "config.json").read_text()
+
+    done = copy.run("deploy", "--stage", "a" * 17)
+
+    assert done.code == 1
+    assert "in us-east-1 it may have 16 characters" in done.error
+    assert (copy.folder / ".chalice" / "config.json").read_text() == before
+    assert sorted(copy.folder.rglob("*")) == files
+
+
 def test_an_open_api_can_be_had_by_saying_so(copy: ProjectCopy) -> None:
     done = copy.deploy("--auth", "none", "--open-to-all")
 
