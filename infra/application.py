@@ -22,6 +22,13 @@ RATE, BURST, DAILY_QUOTA = 10.0, 20, 50_000
 """What an API key may ask for: requests a second, at once, and a day."""
 SECONDS_TO_INDEX = 0.5
 """Least time that the handler takes for a photograph, of which most is IndexFaces."""
+FAST_REGIONS = ("eu-west-1", "us-east-1", "us-west-2")
+"""Where Rekognition allows 50 IndexFaces a second by default; elsewhere it is 5.
+
+Source: "Amazon Rekognition endpoints and quotas" in the AWS General Reference.
+"""
+SLOW_INDEX_RATE = 4
+"""``INDEX_RATE`` elsewhere: below the quota, which others of the account may use, too."""
 UNRESERVED = 100
 """Concurrent executions that Lambda does not let an account reserve."""
 

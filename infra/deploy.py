@@ -98,6 +98,18 @@ def bucket_name(app: str, stage: str, place: Place) -> str:
     return name
 
 
+def keep_to_quota(stage: Stage, region: str) -> None:
+    """Let a stage index more slowly where Rekognition allows less, unless it says how fast."""
+    if region in application.FAST_REGIONS or stage.environment.get("INDEX_RATE"):
+        return
+    stage.environment["INDEX_RATE"] = str(application.SLOW_INDEX_RATE)
+    report(
+        f"  warning: INDEX_RATE is {application.SLOW_INDEX_RATE} now, since Rekognition allows 5"
+        f" IndexFaces a second in {region}; if Service Quotas grants more, set it in"
+        " .chalice/config.json"
+    )
+
+
 class Deploy:
     """One deploy of one stage."""
 
@@ -136,6 +148,7 @@ class Deploy:
         """Find out where this goes to."""
         self._place = locate(self._session)
         report(f"stage {self._stage.name}: account {self._place.account}, {self._place.region}")
+        keep_to_quota(self._stage, self._place.region)
 
     def _make_data(self) -> str:
         """Make or adopt the data resources, and note their names in the stage's environment.

@@ -2,6 +2,7 @@
 
 import shutil
 from datetime import UTC, date, datetime
+from typing import Any
 
 import boto3
 import pytest
@@ -394,6 +395,51 @@ def test_a_name_that_is_too_long_for_a_bucket_is_refused_before_anything_is_writ
     assert "in us-east-1 it may have 16 characters" in done.error
     assert (copy.folder / ".chalice" / "config.json").read_text() == before
     assert sorted(copy.folder.rglob("*")) == files
+
+
+def test_a_region_without_rekognition_is_refused(copy: ProjectCopy) -> None:
+    done = copy.run("deploy", AWS_DEFAULT_REGION="mx-central-1")
+
+    assert done.code == 1
+    assert "there is no Rekognition in mx-central-1, but in ap-northeast-1, " in done.error
+    assert boto3.client("s3").list_buckets()["Buckets"] == []
+
+
+@pytest.mark.parametrize(
+    ("region", "said", "rate"),
+    [
+        ("us-east-1", "", None),
+        ("eu-west-1", "", None),
+        ("eu-central-1", "", "4"),
+        ("eu-central-1", "20", "20"),
+    ],
+)
+def test_a_stage_keeps_to_what_rekognition_allows_in_its_region(
+    copy: ProjectCopy,
+    capsys: pytest.CaptureFixture[str],
+    region: str,
+    said: str,
+    rate: str | None,
+) -> None:
+    stage = copy.stage()
+    if said:
+        stage.environment["INDEX_RATE"] = said
+
+    deploy.keep_to_quota(stage, region)
+
+    assert stage.environment.get("INDEX_RATE") == rate
+    warned = capsys.readouterr().out
+    assert warned.count("\n") == (rate == "4")
+    assert ("in eu-central-1" in warned) == (rate == "4")
+
+
+def test_a_deploy_says_what_it_makes_of_its_region(copy: ProjectCopy) -> None:
+    there: Any = {"AWS_DEFAULT_REGION": "eu-central-1"}
+
+    done = copy.run("deploy", "--data-stack", "existing", **there)
+
+    assert "warning: INDEX_RATE is 4 now" in done.said
+    assert "There is no bucket" in done.error  # and that is as far as it comes here
 
 
 def test_an_open_api_can_be_had_by_saying_so(copy: ProjectCopy) -> None:
