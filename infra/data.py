@@ -5,7 +5,7 @@ import re
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 import yaml
@@ -23,6 +23,14 @@ NAMES = ("BucketName", "TableName", "AuditTableName", "CollectionId", "FailedEve
 
 Report = Callable[[str], None]
 """Tells a person how far it has come."""
+
+
+class Made(NamedTuple):
+    """What became of a stack."""
+
+    outputs: dict[str, str]
+    is_new: bool
+    """Whether there was none before."""
 
 
 class StackFailed(Exception):
@@ -94,7 +102,7 @@ def deploy(
     template: Path,
     given: Mapping[str, str],
     report: Report,
-) -> dict[str, str]:
+) -> Made:
     """Create or update a stack; what an earlier one has left behind is adopted.
 
     Args:
@@ -105,7 +113,7 @@ def deploy(
         report: is told what happens.
 
     Returns:
-        The stack's outputs.
+        The stack's outputs, and whether it is new.
 
     Raises:
         StackFailed: a resource could not be made.
@@ -141,7 +149,7 @@ def deploy(
         if "didn't contain changes" not in reason and "No updates" not in reason:
             raise StackFailed(f"{stack}: {reason}") from None
         report(f"{stack}: nothing to change")
-        return outputs(session, stack)
+        return Made(outputs(session, stack), is_new=False)
     report(f"{stack}: {'creating' if is_new else 'updating'} ...")
     cloudformation.execute_change_set(StackName=stack, ChangeSetName=change_set)
     waiter: Any = cloudformation.get_waiter(
@@ -152,7 +160,7 @@ def deploy(
     except WaiterError:
         raise StackFailed(f"{stack}: {_why(cloudformation, stack)}") from None
     report(f"{stack}: {'created' if is_new else 'updated'}")
-    return outputs(session, stack)
+    return Made(outputs(session, stack), is_new)
 
 
 def outputs(session: boto3.Session, stack: str) -> dict[str, str]:

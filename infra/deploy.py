@@ -175,7 +175,12 @@ class Deploy:
             alarm_email=options.get("alarm_email", ""),
         )
         stack = data.stack_name(self._stage.application)
-        made = data.deploy(self._session, stack, data.TEMPLATE, given, report)
+        made, is_new = data.deploy(self._session, stack, data.TEMPLATE, given, report)
+        if is_new:
+            report(
+                "  S3 may not find what is put into a new bucket in its first quarter of an hour:"
+                f" faces check --repair --stage {self._stage.name} then indexes what was missed"
+            )
         environment["FACES_BUCKET"] = made["BucketName"]
         environment["FACES_TABLE"] = made["TableName"]
         environment["FACES_AUDIT_TABLE"] = made["AuditTableName"]
@@ -257,7 +262,7 @@ class Deploy:
         config = pages.PagesConfig(api_url, auth, self._place.region)
         report("the first time it takes CloudFront some minutes")
         try:
-            made = data.deploy(
+            made, _ = data.deploy(
                 self._session,
                 pages.stack_name(self._stage.application),
                 pages.TEMPLATE,

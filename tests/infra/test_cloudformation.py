@@ -111,7 +111,7 @@ def test_a_deploy_goes_on_where_one_was_stopped_before_its_change_set_was_execut
     with pytest.raises(Stopped, match="creating"):
         deploy(stop)
 
-    assert deploy([].append)["BucketName"] == "box-a"
+    assert deploy([].append).outputs["BucketName"] == "box-a"
 
 
 def test_a_deleted_stack_takes_along_what_is_not_retained(stacks: Any) -> None:
@@ -193,7 +193,8 @@ def test_a_stack_whose_making_failed_is_made_again(stacks: Any) -> None:
         said.append,
     )
 
-    assert made["BucketName"] == "box-a"
+    assert made.outputs["BucketName"] == "box-a"
+    assert made.is_new
     assert said == ["s: creating ...", "s: created"]
 
 

@@ -15,12 +15,14 @@ from tests.infra.project import ACCOUNT, BUCKET, ProjectCopy, api_key, functions
 
 
 def test_a_second_deploy_changes_nothing(copy: ProjectCopy) -> None:
-    copy.deploy()
+    done = copy.deploy()
+    assert "faces check --repair --stage prod" in done.said
     before = (rest_apis(), api_key(), sorted(functions()), copy.stage().config)
 
     done = copy.deploy()
 
     assert "facial-recognition-prod-data: nothing to change" in done.said
+    assert "faces check" not in done.said
     assert (rest_apis(), api_key(), sorted(functions()), copy.stage().config) == before
     assert len(boto3.client("apigateway").get_usage_plans()["items"]) == 1
 
