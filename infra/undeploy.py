@@ -36,13 +36,10 @@ def remove_application(session: boto3.Session, stage: Stage) -> None:
     record = Record(session, stage)
     record.fetch()
     application.take_keys(session, stage)
-    others = set(record.rest_apis())
-    if api := record.rest_api():
-        others.discard(api["rest_api_id"])
-    _remove_apis(session, others)
     if record.resources():
         chalice("delete", "--stage", stage.name)
         record.remove()
+        _remove_apis(session, record.rest_apis())
         report("deleted")
     else:
         report("nothing is deployed")
@@ -58,7 +55,7 @@ def remove_application(session: boto3.Session, stage: Stage) -> None:
 
 
 def _remove_apis(session: boto3.Session, api_ids: Iterable[str]) -> None:
-    """Remove APIs that deploys have made besides the one that is noted."""
+    """Remove APIs that deploys have made besides the one that was noted."""
     gateway = session.client("apigateway")
     for api_id in api_ids:
         # AWS deletes no more than one in half a minute.
