@@ -1,5 +1,6 @@
 """Take over the data resources of an account where somebody made them by hand."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -10,6 +11,7 @@ from chalicelib.settings import Settings
 from chalicelib.storage import PERSON_INDEX
 from infra import data
 from infra.data import Report
+from infra.patience import patiently
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -117,11 +119,11 @@ def _index_ready(dynamodb: "DynamoDBClient") -> Any:
 
 
 def _ensure_audit_table(dynamodb: "DynamoDBClient", table: str, report: Report) -> None:
+    described = data.properties("AuditTrail")
     try:
         dynamodb.describe_table(TableName=table)
         report(f"table {table}: there")
     except dynamodb.exceptions.ResourceNotFoundException:
-        described = data.properties("AuditTrail")
         dynamodb.create_table(
             TableName=table,
             BillingMode=described["BillingMode"],
@@ -130,12 +132,21 @@ def _ensure_audit_table(dynamodb: "DynamoDBClient", table: str, report: Report) 
             SSESpecification={"Enabled": described["SSESpecification"]["SSEEnabled"]},
             DeletionProtectionEnabled=described["DeletionProtectionEnabled"],
         )
-        dynamodb.get_waiter("table_exists").wait(TableName=table)
-        dynamodb.update_continuous_backups(
-            TableName=table,
-            PointInTimeRecoverySpecification=described["PointInTimeRecoverySpecification"],
-        )
         report(f"table {table}: made")
+    dynamodb.get_waiter("table_exists").wait(TableName=table)
+    # Of one that is there, too: an earlier run may have been stopped before it.
+    patiently(
+        partial(_ensure_backups, dynamodb, table, described["PointInTimeRecoverySpecification"]),
+        lambda error: error["Code"] == "ContinuousBackupsUnavailableException",
+    )
+
+
+def _ensure_backups(dynamodb: "DynamoDBClient", table: str, wanted: Any) -> None:
+    """Let a table be restored to any point in time; for some seconds a new one refuses that."""
+    found = dynamodb.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
+    recovery = found.get("PointInTimeRecoveryDescription", {})
+    if recovery.get("PointInTimeRecoveryStatus") != "ENABLED":
+        dynamodb.update_continuous_backups(TableName=table, PointInTimeRecoverySpecification=wanted)
 
 
 def _ensure_queue(session: boto3.Session, queue: str, report: Report) -> str:

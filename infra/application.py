@@ -2,11 +2,13 @@
 
 import json
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 
+from infra.patience import patiently
 from infra.stages import Stage
 
 if TYPE_CHECKING:
@@ -20,6 +22,13 @@ RATE, BURST, DAILY_QUOTA = 10.0, 20, 50_000
 """What an API key may ask for: requests a second, at once, and a day."""
 SECONDS_TO_INDEX = 0.5
 """Least time that the handler takes for a photograph, of which most is IndexFaces."""
+FAST_REGIONS = ("eu-west-1", "us-east-1", "us-west-2")
+"""Where Rekognition allows 50 IndexFaces a second by default; elsewhere it is 5.
+
+Source: "Amazon Rekognition endpoints and quotas" in the AWS General Reference.
+"""
+SLOW_INDEX_RATE = 4
+"""``INDEX_RATE`` elsewhere: below the quota, which others of the account may use, too."""
 UNRESERVED = 100
 """Concurrent executions that Lambda does not let an account reserve."""
 
@@ -54,12 +63,15 @@ def keep_failed_events(session: boto3.Session, stage: Stage, queue_arn: str) -> 
     """Let the handlers be tried three times, and what fails then be put into the queue."""
     functions = session.client("lambda")
     for handler in stage.handlers:
-        functions.put_function_event_invoke_config(
+        configure = partial(
+            functions.put_function_event_invoke_config,
             FunctionName=stage.function_name(handler),
             MaximumRetryAttempts=MOST_TRIES_AGAIN,
             MaximumEventAgeInSeconds=OLDEST_EVENT,
             DestinationConfig={"OnFailure": {"Destination": queue_arn}},
         )
+        # Which is refused as long as Lambda does not see that the new role may send to the queue.
+        patiently(configure, lambda error: error["Code"] == "InvalidParameterValueException")
 
 
 def keep_logs(session: boto3.Session, stage: Stage, days: int = LOG_DAYS) -> None:
@@ -123,16 +135,21 @@ def problems(auth: str) -> dict[str, GatewayProblem]:
     return {**PROBLEMS, "MISSING_AUTHENTICATION_TOKEN": unsigned}
 
 
+_MESSAGE = "$context.error.messageString"
+"""Its own words as a string of JSON: quotes in ``$context.error.message`` would end that."""
+
+
 def _template(problem: GatewayProblem) -> str:
     answer = {
         "type": f"urn:facial-recognition:problem:{problem.code}",
         "title": problem.title,
         "status": problem.status,
-        "detail": "$context.error.message",
+        "detail": _MESSAGE,
         "code": problem.code,
         "requestId": "$context.requestId",
     }
-    return json.dumps({name: value for name, value in answer.items() if value is not None})
+    template = json.dumps({name: value for name, value in answer.items() if value is not None})
+    return template.replace(f'"{_MESSAGE}"', _MESSAGE)
 
 
 def give_key(session: boto3.Session, stage: Stage, api_id: str) -> str:

@@ -1,8 +1,11 @@
 """The data resources: bucket, table, collection and queue, as ``data.yaml`` describes them."""
 
+import json
+import re
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 import yaml
@@ -15,8 +18,19 @@ if TYPE_CHECKING:
 
 TEMPLATE = Path(__file__).with_name("data.yaml")
 
+NAMES = ("BucketName", "TableName", "AuditTableName", "CollectionId", "FailedEventsQueue")
+"""The parameters that name resources."""
+
 Report = Callable[[str], None]
 """Tells a person how far it has come."""
+
+
+class Made(NamedTuple):
+    """What became of a stack."""
+
+    outputs: dict[str, str]
+    is_new: bool
+    """Whether there was none before."""
 
 
 class StackFailed(Exception):
@@ -61,13 +75,34 @@ def parameters(
     }
 
 
+def named(text: str, given: Mapping[str, str]) -> str:
+    """Return a template in which the resources' names are written out.
+
+    CloudFormation adopts only resources whose names in the template are literal ones; those that
+    functions such as ``!Ref`` give it does not look for.
+
+    Source: "Import AWS resources into a CloudFormation stack automatically" in the CloudFormation
+    User Guide.
+
+    Args:
+        text: the template.
+        given: its parameters.
+    """
+
+    def literal(match: "re.Match[str]") -> str:
+        name = match[1]
+        return json.dumps(given[name]) if name in given else match[0]
+
+    return re.sub(rf"!Ref ({'|'.join(NAMES)})\b", literal, text)
+
+
 def deploy(
     session: boto3.Session,
     stack: str,
     template: Path,
     given: Mapping[str, str],
     report: Report,
-) -> dict[str, str]:
+) -> Made:
     """Create or update a stack; what an earlier one has left behind is adopted.
 
     Args:
@@ -78,7 +113,7 @@ def deploy(
         report: is told what happens.
 
     Returns:
-        The stack's outputs.
+        The stack's outputs, and whether it is new.
 
     Raises:
         StackFailed: a resource could not be made.
@@ -90,29 +125,33 @@ def deploy(
         _delete(cloudformation, stack)
         before = None
     is_new = before in (None, "REVIEW_IN_PROGRESS")
-    change_set = cloudformation.create_change_set(
+    # Of a name of its own: one that a stopped deploy has left would be in the way.
+    change_set = f"deploy-{uuid.uuid4()}"
+    cloudformation.create_change_set(
         StackName=stack,
-        ChangeSetName="deploy",
+        ChangeSetName=change_set,
         ChangeSetType="CREATE" if is_new else "UPDATE",
-        TemplateBody=template.read_text(),
+        TemplateBody=named(template.read_text(), given),
         Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in given.items()],
         Capabilities=["CAPABILITY_IAM"],
         ImportExistingResources=True,
-    )["Id"]
+    )
     try:
         cloudformation.get_waiter("change_set_create_complete").wait(
-            ChangeSetName=change_set, WaiterConfig={"Delay": 2, "MaxAttempts": 150}
+            StackName=stack,
+            ChangeSetName=change_set,
+            WaiterConfig={"Delay": 2, "MaxAttempts": 150},
         )
     except WaiterError:
-        found = cloudformation.describe_change_set(ChangeSetName=change_set)
+        found = cloudformation.describe_change_set(StackName=stack, ChangeSetName=change_set)
         reason = found.get("StatusReason", "")
-        cloudformation.delete_change_set(ChangeSetName=change_set)
+        cloudformation.delete_change_set(StackName=stack, ChangeSetName=change_set)
         if "didn't contain changes" not in reason and "No updates" not in reason:
             raise StackFailed(f"{stack}: {reason}") from None
         report(f"{stack}: nothing to change")
-        return outputs(session, stack)
+        return Made(outputs(session, stack), is_new=False)
     report(f"{stack}: {'creating' if is_new else 'updating'} ...")
-    cloudformation.execute_change_set(ChangeSetName=change_set)
+    cloudformation.execute_change_set(StackName=stack, ChangeSetName=change_set)
     waiter: Any = cloudformation.get_waiter(
         "stack_create_complete" if is_new else "stack_update_complete"
     )
@@ -121,7 +160,7 @@ def deploy(
     except WaiterError:
         raise StackFailed(f"{stack}: {_why(cloudformation, stack)}") from None
     report(f"{stack}: {'created' if is_new else 'updated'}")
-    return outputs(session, stack)
+    return Made(outputs(session, stack), is_new)
 
 
 def outputs(session: boto3.Session, stack: str) -> dict[str, str]:

@@ -12,9 +12,10 @@ import os
 import re
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import boto3
 from botocore.exceptions import (
@@ -40,10 +41,73 @@ OPTIONAL = {
 """Steps that may be left out, and what is then missing."""
 
 _DENIED = re.compile(r"not authorized to perform:? ([\w-]+:[\w*]+)(?:.*?on resource:? (\S+))?")
+_NOT_SEEN_YET = "Unable to validate the following destination configurations"
+"""What S3 says of a function just after it was permitted to invoke it."""
+_WAITS_FOR_S3 = (3, 6, 12, 24)
+"""Seconds."""
+_LONGEST_BUCKET = 63
 
 
 class DeployError(Exception):
     """The deploy cannot go on; the message tells what to do."""
+
+
+class ChaliceFailed(DeployError):
+    """A command of Chalice's has failed."""
+
+    def __init__(self, said: str) -> None:
+        """Take what it said, which it wraps into lines."""
+        self.said = " ".join(said.split())
+        super().__init__(explain(self.said) or "chalice failed; above it says why")
+
+
+class Place(NamedTuple):
+    """Where a stage is deployed to."""
+
+    account: str
+    region: str
+
+
+def locate(session: boto3.Session) -> Place:
+    """Find out where a session's calls go to.
+
+    Raises:
+        DeployError: there is no Rekognition.
+    """
+    account = session.client("sts").get_caller_identity()["Account"]
+    region = session.region_name
+    known = session.get_available_regions("rekognition")
+    if region not in known:
+        raise DeployError(f"there is no Rekognition in {region}, but in {', '.join(known)}")
+    return Place(account, region)
+
+
+def bucket_name(app: str, stage: str, place: Place) -> str:
+    """Name the bucket of a stage's photographs; names of buckets are those of the whole world.
+
+    Raises:
+        DeployError: the name would be too long.
+    """
+    name = f"{app}-{stage}-data-{place.account}-{place.region}"
+    if len(name) > _LONGEST_BUCKET:
+        longest = _LONGEST_BUCKET - len(name) + len(stage)
+        raise DeployError(
+            f"the name {stage} is too long for a stage: in {place.region} it may have {longest}"
+            " characters, since its bucket is named by it"
+        )
+    return name
+
+
+def keep_to_quota(stage: Stage, region: str) -> None:
+    """Let a stage index more slowly where Rekognition allows less, unless it says how fast."""
+    if region in application.FAST_REGIONS or stage.environment.get("INDEX_RATE"):
+        return
+    stage.environment["INDEX_RATE"] = str(application.SLOW_INDEX_RATE)
+    report(
+        f"  warning: INDEX_RATE is {application.SLOW_INDEX_RATE} now, since Rekognition allows 5"
+        f" IndexFaces a second in {region}; if Service Quotas grants more, set it in"
+        " .chalice/config.json"
+    )
 
 
 class Deploy:
@@ -69,21 +133,22 @@ class Deploy:
         queue_arn = self._make_data()
         self._adapt()
         api_id, url = self._deploy_application()
+        # Before the pages: an account in which they cannot be made is not left without a key.
+        self._surround(api_id, queue_arn)
         if not self._is_left_out("pages"):
             pages_url = self._make_pages(url)
             if self._let_call(pages_url):  # which the bucket and the API have to be told
                 self._make_data()
                 self._adapt()
                 self._deploy_application()
-        self._surround(api_id, queue_arn)
+                self._answer_with_problems(api_id)
         return self._address(api_id, url)
 
     def _locate(self) -> None:
         """Find out where this goes to."""
-        identity = self._session.client("sts").get_caller_identity()
-        self._account: str = identity["Account"]
-        self._region: str = self._session.region_name
-        report(f"stage {self._stage.name}: account {self._account}, {self._region}")
+        self._place = locate(self._session)
+        report(f"stage {self._stage.name}: account {self._place.account}, {self._place.region}")
+        keep_to_quota(self._stage, self._place.region)
 
     def _make_data(self) -> str:
         """Make or adopt the data resources, and note their names in the stage's environment.
@@ -99,9 +164,9 @@ class Deploy:
             return adopt.adopt(self._session, settings, report)
         default = Settings.from_environment({}).faces_bucket
         if environment.get("FACES_BUCKET", default) in (default, f"{default}-{self._stage.name}"):
-            # The names of buckets are those of the whole world.
-            where = f"{self._account}-{self._region}"
-            environment["FACES_BUCKET"] = f"{self._stage.application}-data-{where}"
+            environment["FACES_BUCKET"] = bucket_name(
+                self._stage.api_name, self._stage.name, self._place
+            )
         given = data.parameters(
             Settings.from_environment(environment),
             self._stage.application,
@@ -110,7 +175,12 @@ class Deploy:
             alarm_email=options.get("alarm_email", ""),
         )
         stack = data.stack_name(self._stage.application)
-        made = data.deploy(self._session, stack, data.TEMPLATE, given, report)
+        made, is_new = data.deploy(self._session, stack, data.TEMPLATE, given, report)
+        if is_new:
+            report(
+                "  S3 may not find what is put into a new bucket in its first quarter of an hour:"
+                f" faces check --repair --stage {self._stage.name} then indexes what was missed"
+            )
         environment["FACES_BUCKET"] = made["BucketName"]
         environment["FACES_TABLE"] = made["TableName"]
         environment["FACES_AUDIT_TABLE"] = made["AuditTableName"]
@@ -124,7 +194,7 @@ class Deploy:
         self._reserve()
         stage.save()
         settings = Settings.from_environment(stage.environment)
-        names = Names(settings, self._account, self._region)
+        names = Names(settings, self._place.account, self._place.region)
         for function, file in stage.policy_files().items():
             policy = json.loads(file.read_text())
             pointed = stages.point(policy, names, stage.function_name(function))
@@ -157,12 +227,27 @@ class Deploy:
         """
         step("application")
         record = Record(self._session, self._stage)
-        record.fetch()
-        chalice("deploy", "--stage", self._stage.name)
+        self._run_chalice(record)
         record.store()
         api = record.rest_api()
         assert api is not None, "a deploy makes an API"
         return api["rest_api_id"], api["rest_api_url"]
+
+    def _run_chalice(self, record: Record) -> None:
+        """Deploy by Chalice, again while S3 has not seen yet that it may invoke the functions."""
+        waits = iter(_WAITS_FOR_S3)
+        while True:
+            record.fetch()
+            try:
+                chalice("deploy", "--stage", self._stage.name)
+            except ChaliceFailed as error:
+                seconds = next(waits, None)
+                if seconds is None or _NOT_SEEN_YET not in error.said:
+                    raise
+            else:
+                return
+            report(f"S3 may not invoke the functions yet: once more in {seconds} seconds ...")
+            time.sleep(seconds)
 
     def _make_pages(self, api_url: str) -> str:
         """Make bucket and distribution of the pages, and put the pages there.
@@ -174,15 +259,21 @@ class Deploy:
         settings = Settings.from_environment(self._stage.environment)
         auth = settings.auth
         assert auth != "iam", "which pages are refused with"
-        config = pages.PagesConfig(api_url, auth, self._region)
+        config = pages.PagesConfig(api_url, auth, self._place.region)
         report("the first time it takes CloudFront some minutes")
-        made = data.deploy(
-            self._session,
-            pages.stack_name(self._stage.application),
-            pages.TEMPLATE,
-            {"ApiOrigin": config.api_origin, "PhotographBucket": settings.faces_bucket},
-            report,
-        )
+        try:
+            made, _ = data.deploy(
+                self._session,
+                pages.stack_name(self._stage.application),
+                pages.TEMPLATE,
+                {"ApiOrigin": config.api_origin, "PhotographBucket": settings.faces_bucket},
+                report,
+            )
+        except data.StackFailed as error:
+            raise DeployError(
+                f"{error}. All but the pages is deployed; if this account can have none:"
+                " WITHOUT=pages"
+            ) from None
         pages.publish(self._session, made["BucketName"], made["DistributionId"], config)
         report(f"published: {made['PagesUrl']}")
         return made["PagesUrl"]
@@ -211,15 +302,19 @@ class Deploy:
         report("failed events go to their queue")
         application.keep_logs(self._session, self._stage)
         report(f"logs are kept for {application.LOG_DAYS} days")
-        if not self._is_left_out("gateway-responses"):
-            application.answer_with_problems(
-                self._session, self._stage, api_id, settings.cors_origin
-            )
-            report("API Gateway answers with problem details")
+        self._answer_with_problems(api_id)
         if settings.auth == "api-key":
             self._give_key(api_id)
         if settings.auth == "none":
             report("  warning: AUTH=none: whoever knows the address may register and verify")
+
+    def _answer_with_problems(self, api_id: str) -> None:
+        """Set API Gateway's own answers, which each ``chalice deploy`` takes away."""
+        if self._is_left_out("gateway-responses"):
+            return
+        origin = Settings.from_environment(self._stage.environment).cors_origin
+        application.answer_with_problems(self._session, self._stage, api_id, origin)
+        report("API Gateway answers with problem details")
 
     def _give_key(self, api_id: str) -> None:
         key = application.give_key(self._session, self._stage, api_id)
@@ -249,7 +344,7 @@ def chalice(*arguments: str) -> None:
     """Run a command of Chalice's in the project, and show what it says.
 
     Raises:
-        DeployError: it failed.
+        ChaliceFailed: it failed.
     """
     command = [str(Path(sys.executable).with_name("chalice")), *arguments]
     process = subprocess.Popen(  # noqa: S603
@@ -261,7 +356,7 @@ def chalice(*arguments: str) -> None:
         said.append(line)
         report(line.rstrip())
     if process.wait():
-        raise DeployError(explain("".join(said)) or "chalice failed; above it says why")
+        raise ChaliceFailed("".join(said))
 
 
 def explain(message: str) -> str:
@@ -352,14 +447,17 @@ def main() -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
+    session = boto3.Session()
     try:
         stage = Stage(options.stage)
     except UnknownStage:
         if not re.fullmatch(r"[a-z][a-z0-9]{0,19}", options.stage):
             raise DeployError("a stage is named with up to 20 small letters and digits") from None
+        # Before the first file of the new stage is written.
+        bucket_name(Stage("prod").api_name, options.stage, locate(session))
         stage = Stage.like_prod(options.stage)
     take_options(stage, options)
-    url = Deploy(boto3.Session(), stage).run()
+    url = Deploy(session, stage).run()
     print(f"\ndeployed: {url}")
 
 

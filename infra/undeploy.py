@@ -6,6 +6,8 @@ python -m infra.undeploy --stage prod --delete-data
 
 import argparse
 import sys
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import boto3
@@ -14,6 +16,7 @@ from botocore.exceptions import ClientError
 from chalicelib.settings import Settings
 from infra import application, data, pages
 from infra.deploy import DeployError, chalice, guarded, report, step
+from infra.patience import patiently
 from infra.record import Record
 from infra.stages import Stage
 
@@ -33,9 +36,10 @@ def remove_application(session: boto3.Session, stage: Stage) -> None:
     record = Record(session, stage)
     record.fetch()
     application.take_keys(session, stage)
-    if record.rest_api():
+    if record.resources():
         chalice("delete", "--stage", stage.name)
         record.remove()
+        _remove_apis(session, record.rest_apis())
         report("deleted")
     else:
         report("nothing is deployed")
@@ -48,6 +52,17 @@ def remove_application(session: boto3.Session, stage: Stage) -> None:
         )
         data.deploy(session, stack, data.TEMPLATE, given, report)
     report(f"kept: the photographs in {stage.environment['FACES_BUCKET']}, records and faces")
+
+
+def _remove_apis(session: boto3.Session, api_ids: Iterable[str]) -> None:
+    """Remove APIs that deploys have made besides the one that was noted."""
+    gateway = session.client("apigateway")
+    for api_id in api_ids:
+        # AWS deletes no more than one in half a minute.
+        patiently(
+            partial(gateway.delete_rest_api, restApiId=api_id),
+            lambda error: error["Code"] == "TooManyRequestsException",
+        )
 
 
 def _remove_pages(session: boto3.Session, stack: str) -> None:

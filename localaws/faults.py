@@ -57,6 +57,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """It meets only callers whose SDK is given an application id that begins so."""
     code: str = "InternalServerError"
     status: Annotated[int, Meta(ge=400, le=599)] = 500
+    message: str = "A scripted fault."
     seconds: Annotated[float, Meta(ge=0)] = 60.0
     rate: Annotated[float, Meta(ge=0)] = 0.0
     """Calls per second that are not throttled; then ``call``, ``times`` and ``every`` are idle."""
@@ -167,17 +168,18 @@ class Faults:
         code, status = fault.code, fault.status
         if fault.kind == "throttle":
             code, status = ("SlowDown", 503) if is_s3(environ) else ("ThrottlingException", 400)
-        return _error(environ, code, status)(environ, start_response)
+        return _error(environ, code, status, fault.message)(environ, start_response)
 
 
 # --- answers ---------------------------------------------------------------------------------
 
 
-def _error(environ: "WSGIEnvironment", code: str, status: int) -> Response:
+def _error(environ: "WSGIEnvironment", code: str, status: int, message: str) -> Response:
     if is_s3(environ):
-        body = f"<Error><Code>{escape(code)}</Code><Message>A scripted fault.</Message></Error>"
+        words = f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
+        body = f"<Error>{words}</Error>"
         return Response(body, status, content_type="application/xml")
-    answer = msgspec.json.encode({"__type": code, "message": "A scripted fault."})
+    answer = msgspec.json.encode({"__type": code, "message": message})
     headers = {"x-amzn-ErrorType": code}
     return Response(answer, status, headers, content_type="application/x-amz-json-1.1")
 

@@ -29,7 +29,7 @@ def operation_of(environ: "WSGIEnvironment") -> str:
     target = str(environ.get("HTTP_X_AMZ_TARGET", ""))
     if target:
         return target.rpartition(".")[2]
-    return s3_operation(environ) if is_s3(environ) else ""
+    return s3_operation(environ) if is_s3(environ) else _rest_operation(environ)
 
 
 def is_s3(environ: "WSGIEnvironment") -> bool:
@@ -68,6 +68,40 @@ def s3_operation(environ: "WSGIEnvironment") -> str:
     return best.name if best else ""
 
 
+def _rest_operation(environ: "WSGIEnvironment") -> str:
+    """Return the operation of a service whose requests are told by their paths."""
+    service = service_of(environ)
+    if service not in _REST_SERVICES:
+        return ""
+    path, query = environ.get("PATH_INFO", ""), query_of(environ)
+    fitting = [
+        (len(literals), name)
+        for pattern, literals, name in _rest_operations(service, environ["REQUEST_METHOD"])
+        if pattern.fullmatch(path) and literals.items() <= query.items()
+    ]
+    return max(fitting, default=(0, ""))[1]
+
+
+_REST_SERVICES = ("apigateway", "lambda")
+
+
+@cache
+def _rest_operations(
+    service: str, method: str
+) -> list[tuple["re.Pattern[str]", dict[str, str], str]]:
+    """Return the operations of an HTTP method: their paths, what their queries say, their names."""
+    model: Any = Loader().load_service_model(service, "service-2")
+    found = []
+    for name, operation in model["operations"].items():
+        path, _, query = operation["http"]["requestUri"].partition("?")
+        if operation["http"]["method"] == method:
+            parts = re.split(r"(\{[^}]+\})", path)
+            patterns = ["[^/]+" if part.startswith("{") else re.escape(part) for part in parts]
+            literals = dict(parse_qsl(query, keep_blank_values=True))
+            found.append((re.compile("".join(patterns)), literals, name))
+    return found
+
+
 @dataclass(frozen=True)
 class _Operation:
     name: str
@@ -88,6 +122,8 @@ def _s3_operations() -> dict[tuple[str, int], list[_Operation]]:
     model: Any = Loader().load_service_model("s3", "service-2")
     found: dict[tuple[str, int], list[_Operation]] = {}
     for name, operation in model["operations"].items():
+        if operation.get("deprecated"):  # there is another of the same requests
+            continue
         shape = model["shapes"].get(operation.get("input", {}).get("shape"), {})
         members = shape.get("members", {})
         required = [members[member] for member in shape.get("required", ())]

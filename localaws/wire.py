@@ -56,7 +56,9 @@ class WireDifferences:
         answer = b"".join(body)
         if status.startswith("2"):
             backend = moto.backends.get_backend("apigateway")[ACCOUNT_ID][REGION]
-            complete(backend.get_rest_api(json.loads(answer)["id"]), document)
+            api = backend.get_rest_api(json.loads(answer)["id"])
+            overwrites = "mode=overwrite" in environ.get("QUERY_STRING", "").split("&")
+            complete(api, document, overwrites=overwrites)
         start_response(status, list(headers))
         return [answer]
 

@@ -28,8 +28,11 @@ _MISSING = frozenset(
 class ResourceType(ABC):
     """A type of resource. Calls fail as its service does."""
 
-    name_property: str | None = None
-    """The property that names it, where CloudFormation makes up a name if there is none."""
+    identifier: str | None = None
+    """The property that tells one from another; None where AWS makes it up, as an id or address.
+
+    CloudFormation gives a name to what has none, and adopts what is there by its name only.
+    """
 
     def __init__(self, session: boto3.Session) -> None:
         """Take the session with which the service is called."""
@@ -80,7 +83,7 @@ def _found(look: Callable[..., Any], **arguments: Any) -> bool:
 class Bucket(ResourceType):
     """``AWS::S3::Bucket``."""
 
-    name_property = "BucketName"
+    identifier = "BucketName"
 
     def exists(self, properties: Properties) -> bool:
         return _found(self.client("s3").head_bucket, Bucket=properties["BucketName"])
@@ -149,6 +152,8 @@ class BucketPolicy(ResourceType):
     ones and the bucket could not be used at all; and those for AWS's own services.
     """
 
+    identifier = "Bucket"
+
     def exists(self, properties: Properties) -> bool:
         return False  # a policy is put, whatever was there
 
@@ -173,6 +178,8 @@ class BucketPolicy(ResourceType):
 
 class Table(ResourceType):
     """``AWS::DynamoDB::Table``."""
+
+    identifier = "TableName"
 
     _AT_CREATION = (
         "TableName",
@@ -213,6 +220,8 @@ class Table(ResourceType):
 
 class Collection(ResourceType):
     """``AWS::Rekognition::Collection``."""
+
+    identifier = "CollectionId"
 
     def exists(self, properties: Properties) -> bool:
         describe = self.client("rekognition").describe_collection
@@ -295,6 +304,8 @@ class Topic(ResourceType):
 class Alarm(ResourceType):
     """``AWS::CloudWatch::Alarm``."""
 
+    identifier = "AlarmName"
+
     def exists(self, properties: Properties) -> bool:
         names = [properties["AlarmName"]]
         found = self.client("cloudwatch").describe_alarms(AlarmNames=names)
@@ -317,6 +328,8 @@ class Alarm(ResourceType):
 
 class Dashboard(ResourceType):
     """``AWS::CloudWatch::Dashboard``."""
+
+    identifier = "DashboardName"
 
     def exists(self, properties: Properties) -> bool:
         name = properties["DashboardName"]

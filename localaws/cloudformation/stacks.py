@@ -143,6 +143,10 @@ class CloudFormation:
         elif not stack.status.endswith("_COMPLETE") or stack.status == "ROLLBACK_COMPLETE":
             state = f"{stack.identifier} is in {stack.status} state and can not be updated."
             raise CloudFormationError(f"Stack:{state}")
+        if form["ChangeSetName"] in stack.change_sets:
+            raise CloudFormationError(
+                f"ChangeSet {form['ChangeSetName']} already exists", "AlreadyExistsException"
+            )
         text = form.get("TemplateBody", "")
         if form.get("UsePreviousTemplate") == "true":
             text = stack.text
@@ -265,9 +269,9 @@ class CloudFormation:
             resource = template.resources[name]
             kind = self._type(resource)
             wanted = template.properties(name, made)
-            if kind.name_property:
+            if kind.identifier:
                 made_up = f"{stack.name}-{name}-{stack.identifier[-12:]}".lower()
-                wanted = {kind.name_property: made_up, **wanted}
+                wanted = {kind.identifier: made_up, **wanted}
             properties[name] = wanted
             try:
                 if name not in stack.made:
@@ -303,7 +307,7 @@ class CloudFormation:
             Whether it was made.
         """
         if kind.exists(wanted):
-            if not (change_set.imports and resource.get("DeletionPolicy") in _RETAINED):
+            if not (change_set.imports and _is_adoptable(kind, resource)):
                 raise CloudFormationError(f"{resource['Type']} of this name already exists")
             return False  # as it is: what the template says of it is applied when that changes
         kind.create(wanted)
@@ -364,6 +368,19 @@ class CloudFormation:
     def _arn(self, kind: str, name: str) -> str:
         region = self._session.region_name
         return f"arn:aws:cloudformation:{region}:{self._account_id}:{kind}/{name}/{uuid4()}"
+
+
+def _is_adoptable(kind: ResourceType, resource: Mapping[str, Any]) -> bool:
+    """Say whether CloudFormation looks for a resource of this name that is there already.
+
+    Its name has to be its identifier and a literal one in the template: what functions such as
+    ``Ref`` give does not count, nor does an identifier that AWS makes up.
+
+    Source: "Import AWS resources into a CloudFormation stack automatically" in the CloudFormation
+    User Guide.
+    """
+    name = resource.get("Properties", {}).get(kind.identifier)
+    return isinstance(name, str) and resource.get("DeletionPolicy") in _RETAINED
 
 
 _OPERATIONS: dict[str, Callable[[CloudFormation, Mapping[str, str]], dict[str, Any]]] = {

@@ -19,18 +19,21 @@ _AUTHORIZER_TYPES = {
 }
 
 
-def complete(api: RestAPI, document: Any) -> None:
+def complete(api: RestAPI, document: Any, *, overwrites: bool = False) -> None:
     """Add to an API what the document that was imported says and moto has not taken.
 
     Args:
         api: as moto has made it.
         document: Swagger 2.0 or OpenAPI 3.
+        overwrites: whether it takes the place of what the API was, gateway responses included.
     """
     schemes = document.get("securityDefinitions") or document.get("components", {}).get(
         "securitySchemes", {}
     )
     if _BINARY in document:
         api.binaryMediaTypes = list(document[_BINARY])
+    if overwrites:
+        api.gateway_responses.clear()
     for kind, response in document.get(_RESPONSES, {}).items():
         api.put_gateway_response(
             kind,

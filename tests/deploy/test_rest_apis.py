@@ -3,6 +3,7 @@
 import base64
 import json
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from infra.application import answer_with_problems
 from localaws.account import ACCESS_KEY_ID, ACCOUNT_ID, REGION, SECRET_ACCESS_KEY
 from localaws.gateway import rest_apis
 from tests.deploy.laboratory import Api, Laboratory
@@ -198,9 +200,11 @@ def test_a_usage_plan_limits_how_often_a_key_is_used(laboratory: Laboratory) -> 
     assert answers[-1].json() == {"message": "Too Many Requests"}
 
 
-def signed(api: Api, key: str, secret: str, token: str | None = None) -> dict[str, str]:
+def signed(
+    api: Api, key: str, secret: str, token: str | None = None, path: str = "/"
+) -> dict[str, str]:
     """Return the headers of a signed POST without a body."""
-    request = AWSRequest("POST", f"{api.url}/", data=b"")
+    request = AWSRequest("POST", f"{api.url}{path}", data=b"")
     SigV4Auth(Credentials(key, secret, token), "execute-api", REGION).add_auth(request)
     return dict(request.headers)
 
@@ -325,6 +329,53 @@ def test_refusals_can_be_put_into_words_of_ones_own(laboratory: Laboratory) -> N
         404,
         {"message": "Missing Authentication Token"},
     )
+
+
+def test_an_import_that_overwrites_takes_the_owners_words_away(laboratory: Laboratory) -> None:
+    api = laboratory.api(laboratory.function(ECHO), **KEY)
+    gateway = laboratory.client("apigateway")
+    gateway.put_gateway_response(restApiId=api.id, responseType="INVALID_API_KEY", statusCode="401")
+    exported: Any = {"swagger": "2.0", "info": {"version": "1.0", "title": "api"}, "paths": {}}
+
+    for mode, status in (("merge", "401"), ("overwrite", "403")):
+        gateway.put_rest_api(restApiId=api.id, mode=mode, body=json.dumps(exported).encode())
+        found = gateway.get_gateway_responses(restApiId=api.id)["items"]
+        by_type = {answer["responseType"]: answer.get("statusCode", "403") for answer in found}
+        assert by_type.get("INVALID_API_KEY", "403") == status
+
+
+def test_quotes_in_api_gateways_words_are_escaped_where_that_is_asked_for(
+    laboratory: Laboratory,
+) -> None:
+    security: Any = IAM["paths"]["/"]["post"]
+    api = laboratory.api(
+        laboratory.function(ECHO), **{**IAM, "paths": {"/{any}": {"post": security}}}
+    )
+    session = laboratory.session()
+    keys = (session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"])
+    path = "/%22a%22"
+
+    def refused(template: str) -> str:
+        laboratory.client("apigateway").put_gateway_response(
+            restApiId=api.id,
+            responseType="ACCESS_DENIED",
+            responseTemplates={"application/json": template},
+        )
+        answer = api.send(path=path, headers=signed(api, *keys, path=path))
+        assert answer.status_code == 403
+        return answer.text
+
+    assert refused("$context.error.message").endswith('/POST/"a"')
+    stage: Any = SimpleNamespace(environment={}, config={"api_gateway_stage": "stage"})
+    said = refused("$context.error.messageString")
+    assert json.loads(said).endswith('/POST/"a"')
+
+    with_clients: Any = laboratory
+    answer_with_problems(with_clients, stage, api.id, "*")
+
+    problem = api.send(path=path, headers=signed(api, *keys, path=path)).json()
+    assert problem["code"] == "forbidden"
+    assert problem["detail"] == json.loads(said)
 
 
 def test_a_preflight_is_answered_without_a_function(laboratory: Laboratory) -> None:

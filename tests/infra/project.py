@@ -70,6 +70,11 @@ class ProjectCopy:
         )
         return Done(done.returncode, done.stdout, done.stderr)
 
+    def chalice(self, *arguments: str) -> None:
+        """Run a command of Chalice's, and expect that it succeeds."""
+        chalice = Path(sys.executable).with_name("chalice")
+        subprocess.run([chalice, *arguments], cwd=self.folder, check=True, capture_output=True)
+
     def deploy(self, *options: str) -> "Done":
         """Deploy, and expect that it succeeds."""
         done = self.run("deploy", *options)

@@ -1,14 +1,17 @@
 """The embedded AWS's CloudFormation: what templates say, and what becomes of stacks."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from infra import data
 from localaws.cloudformation import Template, TemplateError
+from localaws.cloudformation.resources import TYPES
 from localaws.project import Project
 from localaws.server import EmbeddedAWS
 
@@ -37,7 +40,9 @@ def stacks(aws: EmbeddedAWS, project: Project) -> Iterator[Any]:
     aws.reset()
 
 
-def change(stacks: Any, kind: str, text: str, **parameters: str) -> dict[str, Any]:
+def change(
+    stacks: Any, kind: str, text: str, *, imports: bool = False, **parameters: str
+) -> dict[str, Any]:
     """Make and execute a change set; return what became of the stack."""
     stacks.create_change_set(
         StackName="s",
@@ -45,6 +50,7 @@ def change(stacks: Any, kind: str, text: str, **parameters: str) -> dict[str, An
         ChangeSetType=kind,
         TemplateBody=text,
         Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
+        ImportExistingResources=imports,
     )
     stacks.execute_change_set(StackName="s", ChangeSetName="c")
     [found] = stacks.describe_stacks(StackName="s")["Stacks"]
@@ -79,6 +85,35 @@ def test_a_change_set_without_a_change_cannot_be_executed(stacks: Any) -> None:
         change(stacks, "UPDATE", BUCKET, Name="a")
 
 
+def test_a_change_set_keeps_its_name_from_others_until_it_is_executed(stacks: Any) -> None:
+    given: Any = {"StackName": "s", "ChangeSetName": "c", "ChangeSetType": "CREATE"}
+    text = "Resources: {Box: {Type: AWS::S3::Bucket}}"
+    stacks.create_change_set(**given, TemplateBody=text)
+
+    with pytest.raises(ClientError, match="AlreadyExistsException"):
+        stacks.create_change_set(**given, TemplateBody=text)
+
+    stacks.execute_change_set(StackName="s", ChangeSetName="c")
+    stacks.create_change_set(**{**given, "ChangeSetType": "UPDATE"}, TemplateBody=text)
+
+
+def test_a_deploy_goes_on_where_one_was_stopped_before_its_change_set_was_executed(
+    stacks: Any,
+) -> None:
+    class Stopped(Exception):
+        pass
+
+    def stop(said: str) -> None:
+        raise Stopped(said)
+
+    given = {"Application": "x", "BucketName": "box-a", "Alarms": "false"}
+    deploy = partial(data.deploy, boto3.Session(), "s", data.TEMPLATE, given)
+    with pytest.raises(Stopped, match="creating"):
+        deploy(stop)
+
+    assert deploy([].append).outputs["BucketName"] == "box-a"
+
+
 def test_a_deleted_stack_takes_along_what_is_not_retained(stacks: Any) -> None:
     change(stacks, "CREATE", BUCKET, Name="a")
 
@@ -105,6 +140,45 @@ def test_what_is_there_already_makes_a_stack_fail(stacks: Any) -> None:
     boto3.client("s3").head_bucket(Bucket="box-a")  # it was not made by the stack
 
 
+@pytest.mark.parametrize(
+    ("name", "policy", "status"),
+    [
+        ("box-a", "Retain", "CREATE_COMPLETE"),
+        ("box-a", "RetainExceptOnCreate", "CREATE_COMPLETE"),
+        ("box-a", "Delete", "ROLLBACK_COMPLETE"),
+        ('!Sub "box-${Name}"', "Retain", "ROLLBACK_COMPLETE"),
+    ],
+)
+def test_only_what_is_named_by_a_literal_and_retained_is_adopted(
+    stacks: Any, name: str, policy: str, status: str
+) -> None:
+    boto3.client("s3").create_bucket(Bucket="box-a")
+    text = BUCKET.replace('!Join ["-", [box, !Ref Name]]', name)
+    text = text.replace("AWS::S3::Bucket", f"AWS::S3::Bucket\n    DeletionPolicy: {policy}")
+
+    found = change(stacks, "CREATE", text, imports=True, Name="a")
+
+    assert found["StackStatus"] == status
+
+
+def test_a_queue_is_never_adopted_for_its_address_is_made_up(stacks: Any) -> None:
+    boto3.client("sqs").create_queue(QueueName="q")
+    queue = "{Type: AWS::SQS::Queue, DeletionPolicy: Retain, Properties: {QueueName: q}}"
+
+    found = change(stacks, "CREATE", f"Resources: {{Queue: {queue}}}", imports=True)
+
+    assert found["StackStatus"] == "ROLLBACK_COMPLETE"
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_identifiers_are_those_of_cloudformations_schemas(name: str) -> None:
+    schema: Any = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", name).schema
+    [identifier] = schema["primaryIdentifier"]
+    is_made_up = identifier in schema.get("readOnlyProperties", [])
+
+    assert TYPES[name].identifier == (None if is_made_up else identifier.rpartition("/")[2])
+
+
 def test_a_stack_whose_making_failed_is_made_again(stacks: Any) -> None:
     boto3.client("s3").create_bucket(Bucket="box-a")
     change(stacks, "CREATE", BUCKET, Name="a")
@@ -119,7 +193,8 @@ def test_a_stack_whose_making_failed_is_made_again(stacks: Any) -> None:
         said.append,
     )
 
-    assert made["BucketName"] == "box-a"
+    assert made.outputs["BucketName"] == "box-a"
+    assert made.is_new
     assert said == ["s: creating ...", "s: created"]
 
 

@@ -9,12 +9,14 @@ from typing import Any
 import boto3
 import pytest
 
+from chalicelib.settings import Settings
 from chalicelib.storage import PERSON_INDEX
 from infra import data
 from localaws.cloudformation import Template
+from localaws.cloudformation.resources import TYPES
 from tests.service import BUCKET, TABLE, Service
 
-DATA = {"Photographs", "Records", "AuditTrail", "Faces", "FailedEvents"}
+DATA = {"Photographs", "Records", "AuditTrail", "Faces"}
 PSEUDO = {"AWS::Region": "us-east-1", "AWS::AccountId": "123456789012"}
 
 
@@ -43,6 +45,21 @@ def test_data_survives_whatever_happens_to_the_stack() -> None:
         resource = template().resources[name]
         assert resource["DeletionPolicy"] == "Retain"
         assert resource["UpdateReplacePolicy"] == "Retain"
+
+
+def test_a_queue_is_not_left_in_the_way_of_the_next_stack() -> None:
+    assert template().resources["FailedEvents"].get("DeletionPolicy", "Delete") == "Delete"
+
+
+def test_names_are_written_out_where_they_name_something() -> None:
+    given = data.parameters(Settings(), "app", "prod", alarms=True)
+
+    sent = Template(data.named(data.TEMPLATE.read_text(), given), given, PSEUDO)
+
+    for name in DATA:
+        identifier = TYPES[sent.resources[name]["Type"]].identifier
+        assert sent.resources[name]["Properties"][identifier] in given.values()
+    assert sent.resources["FailedEvents"]["Properties"]["QueueName"] == given["FailedEventsQueue"]
 
 
 def test_photographs_are_versioned_encrypted_and_nobody_elses() -> None:
@@ -154,7 +171,11 @@ def test_somebody_hears_of_alarms_where_there_is_an_address() -> None:
 
 
 def test_alarms_and_dashboard_can_be_left_out() -> None:
-    assert set(template(Alarms="false").resources) == {*DATA, "PhotographsPolicy"}
+    assert set(template(Alarms="false").resources) == {
+        *DATA,
+        "PhotographsPolicy",
+        "FailedEvents",
+    }
 
 
 def test_the_embedded_aws_has_what_the_template_says(service: Service) -> None:

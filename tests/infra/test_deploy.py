@@ -2,25 +2,41 @@
 
 import shutil
 from datetime import UTC, date, datetime
+from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from infra import deploy
+from localaws.faults import Fault
 from localaws.server import EmbeddedAWS
 from tests.infra.project import ACCOUNT, BUCKET, ProjectCopy, api_key, functions, rest_apis
 
 
 def test_a_second_deploy_changes_nothing(copy: ProjectCopy) -> None:
-    copy.deploy()
+    done = copy.deploy()
+    assert "faces check --repair --stage prod" in done.said
     before = (rest_apis(), api_key(), sorted(functions()), copy.stage().config)
 
     done = copy.deploy()
 
     assert "facial-recognition-prod-data: nothing to change" in done.said
+    assert "faces check" not in done.said
     assert (rest_apis(), api_key(), sorted(functions()), copy.stage().config) == before
     assert len(boto3.client("apigateway").get_usage_plans()["items"]) == 1
+
+
+def test_api_gateways_errors_are_put_back_after_each_deploy_of_chalice(copy: ProjectCopy) -> None:
+    copy.deploy()
+    gateway = boto3.client("apigateway")
+    before = gateway.get_gateway_responses(restApiId=rest_apis()[0])["items"]
+    copy.chalice("deploy", "--stage", "prod")
+    assert gateway.get_gateway_responses(restApiId=rest_apis()[0])["items"] != before
+
+    copy.deploy()
+
+    assert gateway.get_gateway_responses(restApiId=rest_apis()[0])["items"] == before
 
 
 def test_another_machine_goes_on_with_what_was_deployed(copy: ProjectCopy) -> None:
@@ -60,6 +76,7 @@ def test_data_survives_its_stack_and_is_adopted_by_the_next(copy: ProjectCopy) -
     boto3.client("cloudformation").delete_stack(StackName="facial-recognition-prod-data")
 
     boto3.client("s3").head_object(Bucket=BUCKET, Key="faces/ada/ada.jpg")
+    assert "QueueUrls" not in boto3.client("sqs").list_queues()  # which no stack could adopt
     done = copy.deploy()
     assert "facial-recognition-prod-data: created" in done.said
     boto3.client("s3").head_object(Bucket=BUCKET, Key="faces/ada/ada.jpg")
@@ -146,6 +163,34 @@ def test_the_pages_are_published_and_may_call_the_api(copy: ProjectCopy) -> None
         assert function["Environment"]["Variables"]["CORS_ORIGIN"] == made["PagesUrl"]
     [rule] = s3.get_bucket_cors(Bucket=BUCKET)["CORSRules"]
     assert rule["AllowedOrigins"] == [made["PagesUrl"]]
+    answers = boto3.client("apigateway").get_gateway_responses(restApiId=rest_apis()[0])["items"]
+    origins = {
+        answer["responseParameters"]["gatewayresponse.header.Access-Control-Allow-Origin"]
+        for answer in answers
+    }
+    assert origins == {f"'{made['PagesUrl']}'"}
+
+
+def test_all_but_the_pages_is_deployed_where_they_cannot_be_made(copy: ProjectCopy) -> None:
+    boto3.client("cloudfront").create_origin_access_control(  # and so the stack cannot make it
+        OriginAccessControlConfig={
+            "Name": "facial-recognition-prod-pages-us-east-1",
+            "OriginAccessControlOriginType": "s3",
+            "SigningBehavior": "always",
+            "SigningProtocol": "sigv4",
+        }
+    )
+    copy.with_pages()
+
+    done = copy.run("deploy")
+
+    assert done.code == 1
+    assert "facial-recognition-prod-pages: Access: " in done.error
+    assert "WITHOUT=pages" in done.error
+    assert api_key() in done.said
+    handler = "facial-recognition-prod-index_photograph"
+    assert boto3.client("lambda").get_function_event_invoke_config(FunctionName=handler)
+    copy.deploy("--without", "pages")
 
 
 def test_pages_of_ones_own_are_named_and_stay_so(copy: ProjectCopy) -> None:
@@ -214,16 +259,27 @@ def test_what_is_left_out_is_warned_of_and_stays_left_out(copy: ProjectCopy) -> 
     assert "everything cannot be left out" in done.error
 
 
-def test_resources_of_the_old_guide_are_taken_over(copy: ProjectCopy) -> None:
+def make_what_the_old_guide_says() -> None:
     boto3.client("s3").create_bucket(Bucket="facial-recognition-data-bucket")
     boto3.client("rekognition").create_collection(CollectionId="face-collection")
-    dynamodb = boto3.client("dynamodb")
-    dynamodb.create_table(
+    boto3.client("dynamodb").create_table(
         TableName="face-metadata",
         KeySchema=[{"AttributeName": "faceId", "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": "faceId", "AttributeType": "S"}],
         ProvisionedThroughput={"ReadCapacityUnits": 5, "WriteCapacityUnits": 5},
     )
+
+
+def recovery_of(table: str) -> str:
+    """Say whether a table can be restored to any point in time."""
+    found = boto3.client("dynamodb").describe_continuous_backups(TableName=table)
+    described = found["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
+    return described["PointInTimeRecoveryStatus"]
+
+
+def test_resources_of_the_old_guide_are_taken_over(copy: ProjectCopy) -> None:
+    make_what_the_old_guide_says()
+    dynamodb = boto3.client("dynamodb")
 
     done = copy.deploy("--data-stack", "existing")
 
@@ -236,14 +292,43 @@ def test_resources_of_the_old_guide_are_taken_over(copy: ProjectCopy) -> None:
     audit = dynamodb.describe_table(TableName="face-audit")["Table"]
     assert audit["SSEDescription"]["Status"] == "ENABLED"
     assert audit["DeletionProtectionEnabled"] is True
-    backups = dynamodb.describe_continuous_backups(TableName="face-audit")
-    recovery = backups["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
-    assert recovery["PointInTimeRecoveryStatus"] == "ENABLED"
+    assert recovery_of("face-audit") == "ENABLED"
     sqs = boto3.client("sqs")
     url = sqs.get_queue_url(QueueName="facial-recognition-failed-events")["QueueUrl"]
     queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     assert queue["MessageRetentionPeriod"] == str(14 * 24 * 3600)
     copy.deploy()  # and again, without saying it again
+
+
+def test_a_new_table_is_given_time_until_it_can_be_backed_up(
+    copy: ProjectCopy, aws: EmbeddedAWS
+) -> None:
+    make_what_the_old_guide_says()
+    code = "ContinuousBackupsUnavailableException"
+    aws.faults.script(
+        Fault("UpdateContinuousBackups", "error before", times=2, code=code, status=400)
+    )
+
+    copy.deploy("--data-stack", "existing")
+
+    assert aws.faults.met["error before"] == 2
+    assert recovery_of("face-audit") == "ENABLED"
+
+
+def test_a_table_that_a_stopped_deploy_has_left_without_backups_is_given_them(
+    copy: ProjectCopy, aws: EmbeddedAWS
+) -> None:
+    make_what_the_old_guide_says()
+    aws.faults.script(
+        Fault("UpdateContinuousBackups", "error before", times=0, code="Stop", status=400)
+    )
+    assert copy.run("deploy", "--data-stack", "existing").code == 1
+    assert recovery_of("face-audit") == "DISABLED"
+    aws.faults.clear()
+
+    copy.deploy("--data-stack", "existing")
+
+    assert recovery_of("face-audit") == "ENABLED"
 
 
 @pytest.mark.parametrize(
@@ -300,6 +385,65 @@ def test_what_cannot_be_meant_is_refused(
     assert functions() == {}
 
 
+def test_a_name_that_is_too_long_for_a_bucket_is_refused_before_anything_is_written(
+    copy: ProjectCopy,
+) -> None:
+    files = sorted(copy.folder.rglob("*"))
+    before = (copy.folder / ".chalice" / "config.json").read_text()
+
+    done = copy.run("deploy", "--stage", "a" * 17)
+
+    assert done.code == 1
+    assert "in us-east-1 it may have 16 characters" in done.error
+    assert (copy.folder / ".chalice" / "config.json").read_text() == before
+    assert sorted(copy.folder.rglob("*")) == files
+
+
+def test_a_region_without_rekognition_is_refused(copy: ProjectCopy) -> None:
+    done = copy.run("deploy", AWS_DEFAULT_REGION="mx-central-1")
+
+    assert done.code == 1
+    assert "there is no Rekognition in mx-central-1, but in ap-northeast-1, " in done.error
+    assert boto3.client("s3").list_buckets()["Buckets"] == []
+
+
+@pytest.mark.parametrize(
+    ("region", "said", "rate"),
+    [
+        ("us-east-1", "", None),
+        ("eu-west-1", "", None),
+        ("eu-central-1", "", "4"),
+        ("eu-central-1", "20", "20"),
+    ],
+)
+def test_a_stage_keeps_to_what_rekognition_allows_in_its_region(
+    copy: ProjectCopy,
+    capsys: pytest.CaptureFixture[str],
+    region: str,
+    said: str,
+    rate: str | None,
+) -> None:
+    stage = copy.stage()
+    if said:
+        stage.environment["INDEX_RATE"] = said
+
+    deploy.keep_to_quota(stage, region)
+
+    assert stage.environment.get("INDEX_RATE") == rate
+    warned = capsys.readouterr().out
+    assert warned.count("\n") == (rate == "4")
+    assert ("in eu-central-1" in warned) == (rate == "4")
+
+
+def test_a_deploy_says_what_it_makes_of_its_region(copy: ProjectCopy) -> None:
+    there: Any = {"AWS_DEFAULT_REGION": "eu-central-1"}
+
+    done = copy.run("deploy", "--data-stack", "existing", **there)
+
+    assert "warning: INDEX_RATE is 4 now" in done.said
+    assert "There is no bucket" in done.error  # and that is as far as it comes here
+
+
 def test_an_open_api_can_be_had_by_saying_so(copy: ProjectCopy) -> None:
     done = copy.deploy("--auth", "none", "--open-to-all")
 
@@ -325,6 +469,7 @@ def test_a_failed_stack_says_why(copy: ProjectCopy) -> None:
     assert "ApiFunctionErrorsAlarm: AWS::CloudWatch::Alarm of this name already exists" in (
         done.error
     )
+    boto3.client("s3").head_bucket(Bucket=BUCKET)  # which the next deploy goes on with
     boto3.client("cloudwatch").delete_alarms(AlarmNames=["facial-recognition-prod-errors"])
     copy.deploy()
 
