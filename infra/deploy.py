@@ -46,6 +46,8 @@ _NOT_SEEN_YET = "Unable to validate the following destination configurations"
 _WAITS_FOR_S3 = (3, 6, 12, 24)
 """Seconds."""
 _LONGEST_BUCKET = 63
+_ROLE_ARN = re.compile(r"arn:aws[\w-]*:iam::\d{12}:role/[\w+=,.@/-]+")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
 class DeployError(Exception):
@@ -371,31 +373,45 @@ def explain(message: str) -> str:
     )
 
 
+def refuse_local(stage: Stage) -> None:
+    """Refuse the stage that is for this machine.
+
+    Raises:
+        DeployError: it is that one.
+    """
+    if "AWS_ENDPOINT_URL" in stage.environment:
+        raise DeployError(
+            f"the stage {stage.name} is for the embedded AWS of this machine; name another:"
+            " STAGE=prod"
+        )
+
+
 def take_options(stage: Stage, options: argparse.Namespace) -> None:
     """Note in the configuration what was asked for.
 
     Raises:
         DeployError: it is not allowed.
     """
+    refuse_local(stage)
     environment, kept = stage.environment, stage.deploy
     if options.auth:
         environment["AUTH"] = options.auth
     if options.cors_origin:
         environment["CORS_ORIGIN"] = kept["cors_origin"] = options.cors_origin
     _take_retention(environment, options.forget_after_days)
-    if "AWS_ENDPOINT_URL" in environment:
-        raise DeployError(
-            f"the stage {stage.name} is for the embedded AWS of this machine; name another"
-        )
     if environment.get("AUTH") == "none" and not options.open_to_all:
         raise DeployError(
             "AUTH=none lets anybody register and verify. If that is wanted: OPEN_TO_ALL=yes"
         )
     if options.role_arn:
+        if not _ROLE_ARN.fullmatch(options.role_arn):
+            raise DeployError("ROLE_ARN is like arn:aws:iam::123456789012:role/LabRole")
         stage.config.update(manage_iam_role=False, iam_role_arn=options.role_arn)
     if options.data_stack:
         kept["data_stack"] = options.data_stack
     if options.alarm_email:
+        if not _EMAIL.fullmatch(options.alarm_email):
+            raise DeployError("ALARM_EMAIL is no e-mail address")
         kept["alarm_email"] = options.alarm_email
     if options.without is not None:
         kept["without"] = options.without.replace(",", " ").split()

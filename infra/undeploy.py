@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.settings import Settings
 from infra import application, data, pages
-from infra.deploy import DeployError, chalice, guarded, report, step
+from infra.deploy import DeployError, chalice, guarded, refuse_local, report, step
 from infra.patience import patiently
 from infra.record import Record
 from infra.stages import Stage
@@ -140,6 +140,7 @@ def main() -> int:
 
 def _run(options: argparse.Namespace) -> None:
     stage = Stage(options.stage)
+    refuse_local(stage)
     session = boto3.Session()
     bucket = stage.environment["FACES_BUCKET"]
     if options.delete_data:

@@ -371,6 +371,8 @@ def test_existing_resources_that_do_not_fit_are_named(
         (["--auth", "password"], "AUTH"),
         (["--without", "usage-plan"], "an API key opens nothing without a usage plan"),
         (["--stage", "dev"], "is for the embedded AWS"),
+        (["--role-arn", "LabRole"], "ROLE_ARN is like arn:aws:iam::123456789012:role/LabRole"),
+        (["--alarm-email", "me"], "ALARM_EMAIL is no e-mail address"),
         (["--stage", "Not-A-Stage"], "up to 20 small letters and digits"),
     ],
 )
@@ -383,6 +385,13 @@ def test_what_cannot_be_meant_is_refused(
     assert message in done.error
     assert done.error.count("\n") == 1
     assert functions() == {}
+
+
+def test_nothing_is_undeployed_of_the_stage_of_this_machine(copy: ProjectCopy) -> None:
+    done = copy.run("undeploy", "--stage", "dev")
+
+    assert done.code == 1
+    assert "is for the embedded AWS of this machine" in done.error
 
 
 def test_a_name_that_is_too_long_for_a_bucket_is_refused_before_anything_is_written(
