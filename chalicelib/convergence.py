@@ -8,9 +8,10 @@ the removal handler and ``POST /create-index`` all call it; nothing else indexes
 How races and crashes end well:
 
 - An attempt writes itself into the photograph's record before the collection hears of it, together
-  with the content that it is going to index. It writes what came of it only if that is still the
-  content written down, so of two that index different contents one has to look again; two that
-  index the same content are given the same face by Rekognition.
+  with the content that it is going to index; but only if no other has begun or ended since it
+  looked. It writes what came of it only if that is still the content written down, and nobody has
+  done so before. So of two one has to look again. Two that index the same content are given the
+  same face by Rekognition.
 - A face that an attempt has indexed but could not write down is removed by itself, or, if it was
   stopped, by whoever finds it still written into the record: a later try of the same event (which
   Lambda brings under the same request id), or anyone once it must have ended.
