@@ -86,17 +86,15 @@ def main() -> int:
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     expect.set_options(timeout=20_000)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        whole.running(DUPLICATE_FACE_THRESHOLD="0") as service,
-        sync_playwright() as playwright,
-    ):
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         film = browsing.film(Path(folder) / "film.y4m", photograph("obama.jpg"))
         with browsing.browser(playwright, *browsing.camera(film)) as chromium:
             for window in WINDOWS:
-                photographer = Photographer(chromium, window)
-                for states in (home, registering, club, verifying, failing):
-                    states(photographer, service.pages_url, Path(folder) / window)
+                with whole.running(DUPLICATE_FACE_THRESHOLD="0") as service:
+                    photographer = Photographer(chromium, window)
+                    # The club comes last, since its members all have one face.
+                    for states in (home, registering, verifying, failing, club):
+                        states(photographer, service.pages_url, Path(folder) / window)
     size = sum(file.stat().st_size for file in FOLDER.iterdir())
     print(f"{len(list(FOLDER.iterdir()))} pictures, {size / 1e6:.2f} MB, in {FOLDER}")
     return 0

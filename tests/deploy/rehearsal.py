@@ -1,12 +1,9 @@
 """Everything that the deployed service is for, done once, on real photographs."""
 
-from datetime import UTC, datetime
-
 import requests
 
 from tests.deploy.deployment import BUCKET, COLLECTION, TABLE, TIMEOUT, Deployment
 from tests.photographs import landscape, photograph, resized
-from tests.service import age_objects
 
 OBAMA, OBAMA_2, OBAMA_3, BIDEN = (
     resized(photograph(name), 400)
@@ -132,7 +129,6 @@ def forget_unverified(service: Deployment) -> None:
             long_ago = {"S": "2020-01-01T00:00:00+00:00"}
             dates = {"registeredAt": long_ago, "indexedAt": long_ago}
             table.put_item(TableName=TABLE, Item={**item, **dates})
-    age_objects("faces/biden/", datetime(2020, 1, 1, tzinfo=UTC), BUCKET)
     assert service.verify(BIDEN).json()["verified"] is True
 
     service.run_schedule()
@@ -142,7 +138,10 @@ def forget_unverified(service: Deployment) -> None:
         if "verifiedOn" in item and item["personId"]["S"] == "biden":
             table.put_item(TableName=TABLE, Item={**item, "verifiedOn": {"S": "2020-01-01"}})
 
-    with service.without_events():  # whose handler may be the first to remove face and record
+    with service.without_events():
+        # Who has a new photograph is not forgotten, and all are new here.
+        for found in service.s3.list_objects_v2(Bucket=BUCKET, Prefix="faces/biden/")["Contents"]:
+            service.s3.delete_object(Bucket=BUCKET, Key=found["Key"])
         service.run_schedule()
 
     assert {item["personId"]["S"] for item in table.scan(TableName=TABLE)["Items"]} == {"obama"}
