@@ -1,5 +1,6 @@
 """The commands: what may be typed, and how their answers read. The work is done elsewhere."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,6 +51,7 @@ StageName = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Answer as JSON, for programs.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask first.")]
 Person = Annotated[str, typer.Argument(help="The person's id.")]
 Rate = Annotated[
     float | None,
@@ -200,7 +202,7 @@ def audit(
 @app.command()
 def forget(
     person: Person,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
+    yes: Yes = False,
     stage: StageName = "dev",
     as_json: Json = False,
 ) -> int:
@@ -214,7 +216,8 @@ def forget(
     if not yes:
         _confirm(
             f"Forget {person} in stage {stage} for good: {found.versions} versions of photographs,"
-            f" {found.records} records, {found.faces} faces?"
+            f" {found.records} records, {found.faces} faces?",
+            display,
         )
     with display.progress() as progress:
         progress.begin("forgetting", found.records)
@@ -238,6 +241,7 @@ def forget(
 @app.command()
 def check(
     repair: Annotated[bool, typer.Option("--repair", help="Bring them to agreement.")] = False,
+    yes: Yes = False,
     stage: StageName = "dev",
     as_json: Json = False,
 ) -> int:
@@ -246,6 +250,9 @@ def check(
     opened = Stage(stage)
     repaired = None
     if repair:
+        losses = [] if yes else agreement.losses(opened, agreement.check(opened))
+        if losses:
+            _confirm(f"A repair of stage {stage} would {', and '.join(losses)}. Repair?", display)
         with display.progress() as progress:
             progress.begin("repairing", sum(p.photographs for p in people.people(opened)))
             repaired = agreement.repair(opened, progress.advance)
@@ -399,12 +406,12 @@ def _check_person(person: str) -> None:
     _check(person, PersonId, "A person id has letters, digits, dots, - and _, at most 64.")
 
 
-def _confirm(question: str) -> None:
-    try:
-        agreed = typer.confirm(question, err=True)
-    except (typer.Abort, EOFError):
-        raise CannotDo("Nobody is there to confirm: add --yes.", "not_confirmed") from None
-    if not agreed:
+def _confirm(question: str, display: Display) -> None:
+    """Ask whoever sits there; a program is told the question and that it takes --yes."""
+    if display.as_json or not sys.stdin.isatty():
+        raise CannotDo(f"{question} Nobody is there to confirm: add --yes.", "not_confirmed")
+    display.ask(f"{question} [y/N] ")
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise CannotDo("Nothing was changed.", "not_confirmed")
 
 

@@ -54,6 +54,10 @@ class Display:
             table.add_row(*(printable("" if cell is None else str(cell)) for cell in row))
         self._out.print(table)
 
+    def ask(self, question: str) -> None:
+        """Print a question, which is no part of the answer."""
+        print(printable(question), end="", file=sys.stderr, flush=True)
+
     def error(self, code: str, detail: str) -> None:
         """Print what went wrong, on one line of standard error."""
         line = " ".join(detail.split())
