@@ -262,7 +262,7 @@ def check(
         display.json(report)
     else:
         _show_agreement(display, report)
-    return FAILED if report.findings else DONE
+    return FAILED if report.findings or (repaired and repaired.failed) else DONE
 
 
 @app.command(name="export")
@@ -480,8 +480,11 @@ def _show_agreement(display: Display, report: agreement.Agreement) -> None:
         done = report.repaired
         display.say(
             f"repaired: {done.indexed} photographs indexed, {done.removed} that were gone"
-            f" forgotten, {done.faces} stray faces and {done.records} stray records removed"
+            f" forgotten, {done.faces} stray faces and {done.records} stray records removed,"
+            f" {len(done.failed)} photographs failed"
         )
+        for failed in done.failed:
+            display.say(f"{failed.image_key}: {failed.detail} ({failed.code})")
     for finding in report.findings:
         display.say(f"{finding.subject}: {agreement.MEANINGS[finding.kind]} ({finding.kind})")
     display.say(

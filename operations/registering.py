@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from chalicelib import registration
-from chalicelib.errors import FaceRegisteredToAnotherPerson, Problem
+from chalicelib.errors import FaceRegisteredToAnotherPerson, PhotographNotKept, Problem
 from chalicelib.images import MAX_INLINE_BYTES, MAX_STORED_BYTES, from_bytes
 from chalicelib.messages import RegisterRequest
 from chalicelib.storage import PREFIX, PhotographRecord, describe, image_key, person_of
@@ -125,6 +125,8 @@ class _Run:
         self._operator = stage.operator
         self._first: dict[str, Candidate] = {}
         """By the SHA-256 of its content, the file that was first to have it."""
+        self._outdated: dict[str, int] = {}
+        """Of what is stored anew, by keys, how often its indexing had been begun before."""
         self.report = Registration()
         self.paths: dict[str, Path] = {}
         """Of what is stored and not known to be indexed, by keys."""
@@ -145,7 +147,7 @@ class _Run:
                     self._fail(candidate.path, problem.code, problem.detail)
                 self._progress.advance(1)
         self._progress.begin("indexing", len(self.paths))
-        wait_until_indexed(self._stage, list(self.paths), patience, self._settled)
+        wait_until_indexed(self._stage, list(self.paths), patience, self._settled, self._outdated)
 
     def _fail(self, path: Path, code: str, detail: str) -> None:
         self.report.failed.append(Failure(str(path), code, detail))
@@ -181,6 +183,8 @@ class _Run:
             for candidate in readable:
                 record = known.get(candidate.key)
                 if record is None or not self._is_same(record, candidate):
+                    if record is not None and record.etag is not None:
+                        self._outdated[candidate.key] = record.attempts
                     yield candidate
                     continue
                 if record.status == "indexed":
@@ -190,6 +194,8 @@ class _Run:
                 self._progress.advance(1)
 
     def _is_same(self, record: PhotographRecord, candidate: Candidate) -> bool:
+        if record.reason == PhotographNotKept.code:
+            return False  # its face was lost, and only the photograph brings it back
         agreed = self._consent is None or record.consent == self._consent
         # Without an etag nobody has looked at the photograph: it may never have been stored.
         return agreed and record.name == candidate.name and record.etag is not None

@@ -141,3 +141,13 @@ def test_a_rejected_photograph_is_no_disagreement(faces: Faces, service: Service
     service.upload(KEY, b"not a photograph")
 
     assert faces("check", "--json").code == 0
+
+
+def test_a_repair_tells_what_it_could_not_index(faces: Faces, service: Service) -> None:
+    service.upload(KEY, b"not a photograph")
+
+    said = faces("check", "--repair")
+
+    assert said.code == 1
+    assert f"{KEY}: " in said.out
+    assert "(unsupported_image)" in said.out

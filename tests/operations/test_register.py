@@ -6,12 +6,14 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from localaws.faults import Fault
 from operations.registering import person_id_of
 from tests.conftest import ROOT
 from tests.operations.conftest import Faces
 from tests.photographs import as_jpeg, group, opened, photograph, resized
-from tests.service import BUCKET, Service
+from tests.service import BUCKET, COLLECTION, Service, without_events
 
 
 def test_a_folder_is_registered_and_what_failed_is_told(
@@ -145,6 +147,26 @@ def test_what_ctrl_c_has_stopped_is_gone_on_with(
     service.settle()
     assert service.versions() == len(service.faces()) == len(sizes)
     service.assert_consistent()
+
+
+def test_a_face_that_was_lost_comes_back_where_no_photographs_are_kept(
+    faces: Faces, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEEP_PHOTOGRAPHS", "0")
+    (tmp_path / "obama").mkdir()
+    (tmp_path / "obama" / "1.jpg").write_bytes(photograph("obama.jpg"))
+    with without_events(service):  # which here would be handled with the application's settings
+        faces("register", tmp_path, "--wait", 0)
+        faces("check", "--repair")
+        assert len(service.faces()) == 1
+        service.rekognition.delete_faces(CollectionId=COLLECTION, FaceIds=service.faces())
+        lost = faces("check", "--repair", "--json")
+        again = faces("register", tmp_path, "--wait", 0, "--json")
+        faces("check", "--repair")
+
+    assert (lost.code, again.json["waiting"]) == (1, 1)
+    assert [f["code"] for f in lost.json["repaired"]["failed"]] == ["photograph_not_kept"]
+    assert len(service.faces()) == 1
 
 
 def test_what_is_throttled_is_tried_again(faces: Faces, service: Service, folder: Path) -> None:
