@@ -62,7 +62,8 @@ class Display:
         """Print what went wrong, on one line of standard error."""
         line = " ".join(detail.split())
         if self.as_json:
-            line = json.dumps({"error": {"code": code, "detail": line}}, ensure_ascii=False)
+            error = {"code": code, "detail": printable(line)}
+            line = json.dumps({"error": error}, ensure_ascii=False)
         else:
             line = f"error: {printable(line)}"
         print(line, file=sys.stderr)

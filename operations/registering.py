@@ -4,6 +4,7 @@ What has been done is told by the service itself: a photograph's key holds the S
 content, so a run that was stopped is gone on with by looking which keys have records already.
 """
 
+import os
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -15,7 +16,12 @@ import msgspec
 from msgspec import Struct
 
 from chalicelib import registration
-from chalicelib.errors import FaceRegisteredToAnotherPerson, PhotographNotKept, Problem
+from chalicelib.errors import (
+    FaceRegisteredToAnotherPerson,
+    PhotographNotKept,
+    Problem,
+    SeveralFaces,
+)
 from chalicelib.images import MAX_INLINE_BYTES, MAX_STORED_BYTES, from_bytes
 from chalicelib.messages import RegisterRequest
 from chalicelib.storage import PREFIX, PhotographRecord, describe, image_key, person_of
@@ -37,12 +43,14 @@ class Candidate(Struct, frozen=True):
     """Where it comes to lie in S3."""
 
 
-class Failure(Struct, frozen=True, rename="camel"):
+class Failure(Struct, frozen=True, rename="camel", omit_defaults=True):
     """A photograph that is not registered, and why."""
 
     photograph: str
     code: str
     detail: str
+    person_id: str | None = None
+    """Whose the face is, where it is registered to another person."""
 
 
 class Registration(Struct, rename="camel"):
@@ -102,6 +110,11 @@ def register_folder(
     return run.report
 
 
+def readable(path: Path) -> str:
+    """Write a path so that it can be printed and sent: names of files are bytes, of any kind."""
+    return os.fsencode(path).decode(errors="replace")
+
+
 def person_id_of(folder_name: str) -> str:
     """Say under which id the person of a folder is registered.
 
@@ -109,7 +122,17 @@ def person_id_of(folder_name: str) -> str:
     """
     if person_of(f"{PREFIX}{folder_name}/x"):
         return folder_name
-    return sha256(unicodedata.normalize("NFC", folder_name).encode()).hexdigest()[:32]
+    name = unicodedata.normalize("NFC", folder_name)
+    return sha256(name.encode(errors="surrogateescape")).hexdigest()[:32]
+
+
+def _in_words(problem: Problem) -> str:
+    """Say what to do about a problem here, where no request is sent."""
+    if problem.code == FaceRegisteredToAnotherPerson.code and problem.person_id:
+        return f"The face is registered to {problem.person_id}."
+    if problem.code == SeveralFaces.code:
+        return f"{problem.detail} Or take the largest face, with --largest."
+    return problem.detail
 
 
 class _Run:
@@ -144,13 +167,13 @@ class _Run:
                 if problem is None:
                     self.paths[candidate.key] = candidate.path
                 else:
-                    self._fail(candidate.path, problem.code, problem.detail)
+                    self._fail(candidate.path, problem.code, _in_words(problem), problem.person_id)
                 self._progress.advance(1)
         self._progress.begin("indexing", len(self.paths))
         wait_until_indexed(self._stage, list(self.paths), patience, self._settled, self._outdated)
 
-    def _fail(self, path: Path, code: str, detail: str) -> None:
-        self.report.failed.append(Failure(str(path), code, detail))
+    def _fail(self, path: Path, code: str, detail: str, person_id: str | None = None) -> None:
+        self.report.failed.append(Failure(readable(path), code, detail, person_id))
 
     def _candidates(self, folder: Path) -> Iterator[Candidate]:
         """Go through the files in order; hidden ones are no photographs."""
@@ -168,10 +191,29 @@ class _Run:
                 detail = "The folder's name cannot be a person's: too long, or not printable."
                 self._fail(entry, "malformed_request", detail)
                 continue
-            for path in sorted(entry.rglob("*")):
-                hidden = any(part.startswith(".") for part in path.relative_to(entry).parts)
-                if path.is_file() and not hidden:
-                    yield Candidate(path, person_id, name)
+            failed, empty = len(self.report.failed), True
+            for path in self._files(entry):
+                empty = False
+                yield Candidate(path, person_id, name)
+            if empty and len(self.report.failed) == failed:
+                self._fail(entry, "no_photographs", "The folder holds no photographs.")
+
+    def _files(self, folder: Path) -> Iterator[Path]:
+        """Go through the files below a folder in order, and fail what cannot be looked into."""
+
+        def fail(error: OSError) -> None:
+            self._fail(Path(error.filename), "unreadable", error.strerror or "It is unreadable.")
+
+        for parent, folders, names in os.walk(folder, onerror=fail):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
+            for name in sorted(name for name in [*names, *links] if not name.startswith(".")):
+                path = Path(parent, name)
+                if path.is_file():
+                    yield path
+                else:
+                    detail = "It is no file, or a link that is not followed."
+                    self._fail(path, "unreadable", detail)
 
     def _not_registered(self, candidates: Iterable[Candidate]) -> Iterator[Candidate]:
         """Leave out what the records speak of already, and what cannot be registered at all."""
@@ -216,8 +258,12 @@ class _Run:
                 self.report.unchanged += 1
             else:
                 # Neither is indexed yet, so the check against the collection would miss it.
-                detail = f"It is the same photograph as {first.path}."
-                self._fail(candidate.path, FaceRegisteredToAnotherPerson.code, detail)
+                self._fail(
+                    candidate.path,
+                    FaceRegisteredToAnotherPerson.code,
+                    f"It is the same photograph as {readable(first.path)}.",
+                    first.person_id,
+                )
             return None
         key = image_key(candidate.person_id, photograph.sha256, photograph.media_type)
         return Candidate(candidate.path, candidate.person_id, candidate.name, key)

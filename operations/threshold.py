@@ -20,7 +20,7 @@ from chalicelib.images import MAX_INLINE_BYTES, from_bytes
 from operations.error_rates import CONFIDENCE, ErrorRates, Floats, Similarities
 from operations.errors import CannotDo
 from operations.pacing import Pace
-from operations.registering import Failure, Progress
+from operations.registering import Failure, Progress, readable
 from operations.stage import Stage
 
 MOST = 4096
@@ -84,7 +84,7 @@ def measure(
         with closing(Pace(rate).through(index, files)) as outcomes:
             for path, outcome in outcomes:
                 if isinstance(outcome, Problem):
-                    failed.append(Failure(str(path), outcome.code, outcome.detail))
+                    failed.append(Failure(readable(path), outcome.code, outcome.detail))
                 else:
                     face_ids[outcome] = path
                 progress.advance(1)

@@ -22,7 +22,7 @@ from chalicelib.images import MAX_STORED_BYTES, from_bytes
 from chalicelib.storage import PREFIX, PhotographRecord, describe, person_of, stands_for
 from operations.errors import CannotDo
 from operations.pacing import Pace
-from operations.registering import Failure, Progress
+from operations.registering import Failure, Progress, readable
 from operations.settling import wait_until_indexed
 from operations.stage import Stage
 
@@ -90,7 +90,7 @@ def export(stage: Stage, folder: Path, progress: Progress) -> Export:
         CannotDo: the folder holds something else.
     """
     _prepare(folder)
-    report = Export(str(folder))
+    report = Export(readable(folder))
     before = {line.key: line for line in _read_manifest(folder)}
     listed = list(_listed(stage, report))
     lines: list[ExportedPhotograph] = []

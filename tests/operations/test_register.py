@@ -83,6 +83,68 @@ def test_of_several_faces_the_largest_is_taken_if_wanted(
     assert service.whose(photograph("obama2.jpg")) == "obama"
 
 
+def test_it_is_told_what_to_do_about_a_face(faces: Faces, service: Service, tmp_path: Path) -> None:
+    service.upload("faces/obama/1.jpg", photograph("obama.jpg"))
+    files = {"barack/1.jpg": photograph("obama.jpg"), "both/1.jpg": group("obama.jpg", "biden.jpg")}
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(content)
+
+    said = faces("register", tmp_path, "--json")
+
+    another, several = said.json["failed"]
+    assert (another["personId"], another["detail"]) == ("obama", "The face is registered to obama.")
+    assert "personId" not in several
+    assert "--largest" in several["detail"]
+
+
+def test_names_that_are_no_text_fail_alone(faces: Faces, service: Service, tmp_path: Path) -> None:
+    for name in (b"obama/1.jpg", b"obama/Bad\xff\xfename.jpg", b"Bad\xff\xfename/1.jpg"):
+        path = os.path.join(os.fsencode(tmp_path), name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(photograph("obama.jpg") if name == b"obama/1.jpg" else b"")
+
+    said = faces("register", tmp_path, "--json")
+
+    assert (said.code, said.json["registered"]) == (1, 1)
+    assert {Path(f["photograph"]).name: f["code"] for f in said.json["failed"]} == {
+        "Bad\ufffd\ufffdname": "malformed_request",
+        "Bad\ufffd\ufffdname.jpg": "unsupported_image",
+    }
+    assert "Bad\ufffd\ufffdname.jpg" in faces("register", tmp_path).out
+    wrong = faces("register", os.fsdecode(b"Bad\xff"), "--json")
+    assert (wrong.code, wrong.error["code"]) == (2, "usage")
+
+
+def test_what_cannot_be_looked_into_is_told(
+    faces: Faces, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("empty", "obama/locked", "obama/.hidden", "elsewhere"):
+        (tmp_path / "people" / name).mkdir(parents=True)
+    (tmp_path / "people" / "obama" / "1.jpg").write_bytes(photograph("obama.jpg"))
+    (tmp_path / "people" / "obama" / "gone.jpg").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "people" / "elsewhere" / "album").symlink_to(tmp_path)
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if Path(path).name == "locked":  # root, who may run this, is refused nothing
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", refuse)
+
+    said = faces("register", tmp_path / "people", "--json")
+
+    assert (said.code, said.json["registered"]) == (1, 1)
+    assert {Path(f["photograph"]).name: f["code"] for f in said.json["failed"]} == {
+        "album": "unreadable",
+        "empty": "no_photographs",
+        "gone.jpg": "unreadable",
+        "locked": "unreadable",
+    }
+
+
 def test_the_same_photograph_in_two_folders_is_registered_once(
     faces: Faces, service: Service, tmp_path: Path
 ) -> None:
