@@ -14,7 +14,7 @@ from chalicelib.messages import Consent as ConsentVersion
 from chalicelib.messages import PersonId, Verification, VerifyRequest
 from infra import stages
 from infra.redrive import Queue
-from operations import agreement, forgetting, people, registering, transfer
+from operations import INTERRUPTED, agreement, forgetting, people, registering, transfer
 from operations.display import Display
 from operations.errors import CannotDo
 from operations.registering import Failure
@@ -23,17 +23,17 @@ from operations.stage import Stage
 if TYPE_CHECKING:
     from operations.threshold import Recommendation
 
-DONE, FAILED, INTERRUPTED = 0, 1, 130
-"""Exit codes: all is well; the answer is no, or part of it failed; Ctrl-C. Errors are 2."""
+DONE, FAILED = 0, 1
+"""Exit codes: all is well; the answer is no, or part of it failed. Errors are 2."""
 PATIENCE = 60.0
 FEW_PEOPLE = 20
 
 app = typer.Typer(
     name="faces",
     help="Run the face recognition service: register, look up, check, move and forget.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
