@@ -1,5 +1,6 @@
 """The commands: what may be typed, and how their answers read. The work is done elsewhere."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,12 +10,19 @@ import msgspec
 import typer
 
 from chalicelib import verification
-from chalicelib.images import from_bytes
 from chalicelib.messages import Consent as ConsentVersion
 from chalicelib.messages import PersonId, Verification, VerifyRequest
 from infra import stages
 from infra.redrive import Queue
-from operations import INTERRUPTED, agreement, forgetting, people, registering, transfer
+from operations import (
+    INTERRUPTED,
+    agreement,
+    forgetting,
+    people,
+    photographs,
+    registering,
+    transfer,
+)
 from operations.display import Display
 from operations.errors import CannotDo
 from operations.registering import Failure
@@ -26,7 +34,6 @@ if TYPE_CHECKING:
 DONE, FAILED = 0, 1
 """Exit codes: all is well; the answer is no, or part of it failed. Errors are 2."""
 PATIENCE = 60.0
-FEW_PEOPLE = 20
 
 app = typer.Typer(
     name="faces",
@@ -130,7 +137,7 @@ def verify(
         _check_person(person)
     opened = Stage(stage)
     request = VerifyRequest(
-        image=from_bytes(photograph.read_bytes()),
+        image=photographs.read(photograph),
         person_id=person,
         threshold=threshold,
         max_matches=matches,
@@ -341,6 +348,7 @@ def threshold(
     as_json: Json = False,
 ) -> int:
     """Recommend a threshold, measured on photographs of your own; takes two calls for each."""
+    _check_plot(plot)  # before it is measured, which costs money
     from operations.plot import draw  # noqa: PLC0415 - matplotlib, numpy and scipy take a second
     from operations.threshold import measure, recommend  # noqa: PLC0415
 
@@ -352,11 +360,12 @@ def threshold(
         )
     asked = opened.settings.face_match_threshold if at is None else at
     report = recommend(people, similarities, failed, wanted=false_accepts, at=asked)
-    draw(similarities, report.recommended, false_accepts, plot)
     if as_json:
         display.json(report)
     else:
         _show_recommendation(display, report)
+    draw(similarities, report.recommended, false_accepts, plot)
+    if not as_json:
         display.say(f"drawn into {plot}")
     return FAILED if report.recommended is None else DONE
 
@@ -404,6 +413,13 @@ def _check(value: object, kind: object, otherwise: str) -> None:
 
 def _check_person(person: str) -> None:
     _check(person, PersonId, "A person id has letters, digits, dots, - and _, at most 64.")
+
+
+def _check_plot(path: Path) -> None:
+    if path.suffix.lower() not in (".png", ".svg"):
+        raise CannotDo(f"{path} is to end in .png or .svg.", "plot")
+    if not os.access(path.parent, os.W_OK):
+        raise CannotDo(f"{path.parent} is no folder that can be written to.", "plot")
 
 
 def _confirm(question: str, display: Display) -> None:
@@ -466,9 +482,12 @@ def _show_recommendation(display: Display, report: "Recommendation") -> None:
         f" pairs share people, {report.impostor_design_effect:.1f} pairs of two people and"
         f" {report.genuine_design_effect:.1f} of one count as one."
     )
-    if report.people < FEW_PEOPLE:
-        display.say(f"Fewer than {FEW_PEOPLE} people tell little of others: trust no bound here.")
-    if report.recommended is None:
+    if report.people < report.least_people:
+        display.say(
+            f"{report.people} people tell too little of others to recommend a threshold, or to"
+            f" trust these bounds: take photographs of {report.least_people} at least."
+        )
+    elif report.recommended is None:
         display.say(
             f"These photographs can show no false accept rate below {report.lowest_rate:.2g};"
             f" for {report.wanted:g} take photographs of more people."

@@ -1,9 +1,11 @@
 from pathlib import Path
 
 import pytest
+from PIL import ExifTags, Image
+from PIL.Image import Transpose
 
 from tests.operations.conftest import Faces
-from tests.photographs import landscape, photograph
+from tests.photographs import as_jpeg, landscape, opened, photograph
 from tests.service import TABLE, Service
 
 
@@ -89,6 +91,26 @@ def test_a_photograph_is_verified(
     assert said.code == code
     assert said.json["verified"] is (code == 0)
     assert ("obama" if code == 0 else "nobody") in faces("verify", path, *more).out
+
+
+def test_a_photograph_too_large_for_a_call_is_made_smaller(
+    faces: Faces, obama: Service, tmp_path: Path
+) -> None:
+    path = tmp_path / "large.jpg"
+    sideways = opened(photograph("obama.jpg")).resize((3000, 4000)).transpose(Transpose.ROTATE_90)
+    path.write_bytes(as_jpeg(sideways, quality=100, subsampling=0, exif=rotated(6)))
+    assert path.stat().st_size > 4 * 1024 * 1024
+
+    said = faces("verify", path, "--json")
+
+    assert (said.code, said.json["person"]["personId"]) == (0, "obama"), said
+
+
+def rotated(orientation: int) -> Image.Exif:
+    """Make the note of a camera that was held sideways."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    return exif
 
 
 def test_a_picture_of_no_one_is_an_error(faces: Faces, obama: Service, tmp_path: Path) -> None:
