@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 DONE, FAILED = 0, 1
 """Exit codes: all is well; the answer is no, or part of it failed. Errors are 2."""
 PATIENCE = 60.0
+GOES_ON = "Interrupted: the same command goes on from here."
 
 app = typer.Typer(
     name="faces",
@@ -109,9 +110,10 @@ def register(
             f"{report.photographs} photographs: {report.registered} registered,"
             f" {report.unchanged} already there, {len(report.failed)} failed,"
             f" {report.waiting} not indexed yet"
+            + (f", {report.left} not begun" if report.interrupted else "")
         )
         if report.interrupted:
-            display.say("Interrupted: the same command goes on from here.")
+            display.say(GOES_ON)
         elif report.waiting:
             display.say("Those are indexed later, or by faces check --repair.")
     if report.interrupted:
@@ -285,6 +287,9 @@ def export_(
     if as_json:
         display.json(report)
     else:
+        if report.interrupted:
+            display.say(f"{report.photographs} photographs are in {report.folder}. {GOES_ON}")
+            return INTERRUPTED
         display.say(
             f"{report.photographs} photographs of {report.people} people are in {report.folder}"
             f" ({report.unchanged} were before); {report.rejected} without a usable face left out"
@@ -292,7 +297,7 @@ def export_(
         if report.not_kept:
             display.say(f"{report.not_kept} were not kept: their faces cannot be moved.")
         display.say("It holds biometric data: keep it safe, and delete it when it is moved.")
-    return DONE
+    return INTERRUPTED if report.interrupted else DONE
 
 
 @app.command(name="import")
@@ -325,6 +330,10 @@ def import_(
             f" {report.unchanged} already there, {len(report.failed)} failed,"
             f" {report.waiting} not indexed yet"
         )
+        if report.interrupted:
+            display.say(GOES_ON)
+    if report.interrupted:
+        return INTERRUPTED
     return FAILED if report.failed or report.waiting else DONE
 
 

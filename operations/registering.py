@@ -65,6 +65,8 @@ class Registration(Struct, rename="camel"):
     waiting: int = 0
     """Photographs stored but not indexed yet."""
     interrupted: bool = False
+    left: int = 0
+    """Photographs not begun with, where it was interrupted."""
     failed: list[Failure] = []
 
 
@@ -105,9 +107,13 @@ def register_folder(
         run.register(folder, rate, patience)
     except KeyboardInterrupt:
         run.report.interrupted = True
-    run.report.waiting = len(run.paths)
-    run.report.failed.sort(key=lambda failure: failure.photograph)
-    return run.report
+        run.look()
+    report = run.report
+    report.waiting = len(run.paths)
+    done = report.registered + report.unchanged + report.waiting + len(report.failed)
+    report.left = report.photographs - done if report.interrupted else 0
+    report.failed.sort(key=lambda failure: failure.photograph)
+    return report
 
 
 def readable(path: Path) -> str:
@@ -164,12 +170,14 @@ class _Run:
         wanted = self._not_registered(candidates)
         with closing(Pace(rate).through(self._store, wanted)) as outcomes:
             for candidate, problem in outcomes:
-                if problem is None:
-                    self.paths[candidate.key] = candidate.path
-                else:
+                if problem is not None:
                     self._fail(candidate.path, problem.code, _in_words(problem), problem.person_id)
                 self._progress.advance(1)
         self._progress.begin("indexing", len(self.paths))
+        self.look(patience)
+
+    def look(self, patience: float = 0) -> None:
+        """Look how the indexing of what is stored has ended, and wait where it has not."""
         wait_until_indexed(self._stage, list(self.paths), patience, self._settled, self._outdated)
 
     def _fail(self, path: Path, code: str, detail: str, person_id: str | None = None) -> None:
@@ -276,6 +284,7 @@ class _Run:
             # Rekognition looks at such a one only in S3: it is checked when it is indexed.
             metadata = describe(candidate.name, self._consent, self._operator)
             stage.photographs.put(candidate.key, photograph, metadata, replace=True)
+            self.paths[candidate.key] = candidate.path
             return None
         request = RegisterRequest(
             name=candidate.name,
@@ -295,6 +304,8 @@ class _Run:
             )
         except Problem as problem:
             return problem
+        # Noted here, so that an interrupt meanwhile does not lose sight of it.
+        self.paths[candidate.key] = candidate.path
         return None
 
     def _settled(self, record: PhotographRecord) -> None:

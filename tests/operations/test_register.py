@@ -202,7 +202,10 @@ def test_what_ctrl_c_has_stopped_is_gone_on_with(
         process.kill()
         process.wait()
     assert process.returncode == 130
-    assert json.loads(out)["interrupted"]
+    report = json.loads(out)
+    assert report["interrupted"]
+    assert report["left"] > 0
+    assert report["registered"] + report["waiting"] + report["left"] == len(sizes)
     assert len(service.objects()) < len(sizes)
 
     said = faces("register", tmp_path, "--json")
