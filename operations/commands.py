@@ -11,7 +11,8 @@ import typer
 
 from chalicelib import verification
 from chalicelib.messages import Consent as ConsentVersion
-from chalicelib.messages import PersonId, Verification, VerifyRequest
+from chalicelib.messages import Verification, VerifyRequest
+from chalicelib.storage import PREFIX
 from infra import stages
 from infra.redrive import Queue
 from operations import (
@@ -23,9 +24,9 @@ from operations import (
     registering,
     transfer,
 )
-from operations.display import Display
+from operations.display import UTC, Display, moment
 from operations.errors import CannotDo
-from operations.registering import Failure
+from operations.registering import Failure, person_id_of
 from operations.stage import Stage
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ StageName = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Answer as JSON, for programs.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask first.")]
-Person = Annotated[str, typer.Argument(help="The person's id.")]
+Person = Annotated[str, typer.Argument(help="The person's id, or the folder's name.")]
 Rate = Annotated[
     float | None,
     typer.Option(min=0.1, help="Photographs a second (the stage's INDEX_RATE)."),
@@ -135,12 +136,10 @@ def verify(
 ) -> int:
     """Say whose face a photograph shows; the exit code is 1 if nobody's."""
     display = Display(as_json=as_json)
-    if person is not None:
-        _check_person(person)
     opened = Stage(stage)
     request = VerifyRequest(
         image=photographs.read(photograph),
-        person_id=person,
+        person_id=None if person is None else person_id_of(person),
         threshold=threshold,
         max_matches=matches,
     )
@@ -160,8 +159,11 @@ def people_(stage: StageName = "dev", as_json: Json = False) -> int:
     if as_json:
         display.json(found)
     else:
-        rows = [(p.person_id, p.name, p.photographs, p.indexed, p.registered_at) for p in found]
-        display.table(["person", "name", "photographs", "indexed", "registered"], rows)
+        headings = ["person", "name", "photographs", "indexed", f"registered {UTC}"]
+        rows = [
+            (p.person_id, p.name, p.photographs, p.indexed, moment(p.registered_at)) for p in found
+        ]
+        display.table(headings, rows)
     return DONE
 
 
@@ -169,22 +171,11 @@ def people_(stage: StageName = "dev", as_json: Json = False) -> int:
 def show(person: Person, stage: StageName = "dev", as_json: Json = False) -> int:
     """Show what is known of a person: photographs, faces, consent, and the audit trail."""
     display = Display(as_json=as_json)
-    _check_person(person)
-    found = people.show(Stage(stage), person)
+    found = people.show(Stage(stage), person_id_of(person))
     if as_json:
         display.json(found)
         return DONE
-    display.say(f"{found.person_id}  {found.name or '(forgotten)'}")
-    if found.verified_on:
-        display.say(f"last verified on {found.verified_on}")
-    if found.photographs:
-        display.say("")
-        headings = ["photograph", "status", "registered", "consent", "caller", "face"]
-        rows = [
-            (p.image_key, p.reason or p.status, p.registered_at, p.consent, p.caller, *p.face_ids)
-            for p in found.photographs
-        ]
-        display.table(headings, rows)
+    _show_person(display, found)
     display.say("")
     _show_trail(display, found.trail)
     return DONE
@@ -192,15 +183,13 @@ def show(person: Person, stage: StageName = "dev", as_json: Json = False) -> int
 
 @app.command()
 def audit(
-    person: Annotated[str | None, typer.Argument(help="The person's id; all without.")] = None,
+    person: Annotated[str | None, typer.Argument(help="As for show; everybody's without.")] = None,
     stage: StageName = "dev",
     as_json: Json = False,
 ) -> int:
     """Show who was registered when, with which consent, by whom; and when forgotten."""
     display = Display(as_json=as_json)
-    if person is not None:
-        _check_person(person)
-    trail = people.audit(Stage(stage), person)
+    trail = people.audit(Stage(stage), None if person is None else person_id_of(person))
     if as_json:
         display.json(trail)
     else:
@@ -217,11 +206,14 @@ def forget(
 ) -> int:
     """Remove a person: photographs with all versions, faces, records; and look that all is gone."""
     display = Display(as_json=as_json)
-    _check_person(person)
+    person = person_id_of(person)
     opened = Stage(stage)
     found = forgetting.traces(opened, person)
     if not found:
-        raise CannotDo(f"There is nothing of {person} in stage {stage}.", "person_unknown")
+        raise CannotDo(
+            f"There is nothing of {person} in stage {stage}; faces people lists the ids.",
+            "person_unknown",
+        )
     if not yes:
         _confirm(
             f"Forget {person} in stage {stage} for good: {found.versions} versions of photographs,"
@@ -420,10 +412,6 @@ def _check(value: object, kind: object, otherwise: str) -> None:
             raise CannotDo(otherwise, "malformed_request") from None
 
 
-def _check_person(person: str) -> None:
-    _check(person, PersonId, "A person id has letters, digits, dots, - and _, at most 64.")
-
-
 def _check_plot(path: Path) -> None:
     if path.suffix.lower() not in (".png", ".svg"):
         raise CannotDo(f"{path} is to end in .png or .svg.", "plot")
@@ -449,14 +437,43 @@ def _show_verification(display: Display, answer: Verification) -> None:
     if not answer.matches:
         display.say(f"nobody, at threshold {answer.threshold:g}")
         return
-    rows = [(m.person_id, m.name, f"{m.similarity:.2f}", m.image_key) for m in answer.matches]
+    rows = [
+        (m.person_id, m.name, f"{m.similarity:.2f}", _file_of(m.image_key)) for m in answer.matches
+    ]
     display.table(["person", "name", "similarity", "photograph"], rows)
+
+
+def _file_of(key: str) -> str:
+    """Return what is left of a photograph's key beside the person's id."""
+    return key.removeprefix(PREFIX).partition("/")[2]
+
+
+def _show_person(display: Display, found: people.PersonDetails) -> None:
+    name = found.name
+    if not found.photographs:
+        is_forgotten = found.trail[-1].event == "forgotten"
+        name = "(forgotten)" if is_forgotten else "(no photographs now)"
+    display.say(f"{found.person_id}  {name or ''}")
+    if found.verified_on:
+        display.say(f"last verified on {found.verified_on}")
+    for photograph in found.photographs:
+        display.say("")
+        display.say(_file_of(photograph.image_key))
+        about = {
+            photograph.reason or photograph.status: f"{moment(photograph.registered_at)} {UTC}",
+            "consent": photograph.consent,
+            "caller": photograph.caller,
+            "face": " ".join(photograph.face_ids),
+        }
+        for what, value in about.items():
+            if value:
+                display.say(f"  {what} {value}")
 
 
 def _show_trail(display: Display, trail: list[people.Event]) -> None:
     everybody = any(event.person is not msgspec.UNSET for event in trail)
-    headings = ["when", "what", "consent", "caller"]
-    rows: list[tuple[object, ...]] = [(e.at, e.event, e.consent, e.caller) for e in trail]
+    headings = [f"when {UTC}", "what", "consent", "caller"]
+    rows: list[tuple[object, ...]] = [(moment(e.at), e.event, e.consent, e.caller) for e in trail]
     if everybody:
         headings.append("person (hash)")
         rows = [(*row, event.person) for row, event in zip(rows, trail, strict=True)]
