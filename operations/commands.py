@@ -486,23 +486,20 @@ def _show_recommendation(display: Display, report: "Recommendation") -> None:
     measured = [("asked about", report.at)]
     if report.recommended is not None:
         measured.insert(0, ("recommended", report.recommended))
-    headings = ["", "threshold", "false accepts", "rate", "between", "false rejects", "rate"]
-    display.table(
-        [*headings, "between"],
-        [
-            (
-                name,
-                f"{rates.threshold:g}",
-                f"{rates.false_accepts.errors} of {rates.false_accepts.pairs}",
-                f"{rates.false_accepts.rate:.2g}",
-                f"{rates.false_accepts.low:.2g} and {rates.false_accepts.high:.2g}",
-                f"{rates.false_rejects.errors} of {rates.false_rejects.pairs}",
-                f"{rates.false_rejects.rate:.2g}",
-                f"{rates.false_rejects.low:.2g} and {rates.false_rejects.high:.2g}",
-            )
-            for name, rates in measured
-        ],
-    )
+    rows: list[tuple[str, ...]] = [
+        ("threshold", *(f"{rates.threshold:g}" for _, rates in measured))
+    ]
+    for kind in ("false accepts", "false rejects"):
+        found = [
+            rates.false_accepts if kind == "false accepts" else rates.false_rejects
+            for _, rates in measured
+        ]
+        rows += [
+            (kind, *(f"{rate.errors} of {rate.pairs}" for rate in found)),
+            ("  rate", *(f"{rate.rate:.2g}" for rate in found)),
+            ("  between", *(f"{rate.low:.2g} and {rate.high:.2g}" for rate in found)),
+        ]
+    display.table(["", *(name for name, _ in measured)], rows)
     display.say(
         f"Each bound holds with {report.confidence:.0%} confidence for people like these; since"
         f" pairs share people, {report.impostor_design_effect:.1f} pairs of two people and"

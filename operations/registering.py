@@ -8,12 +8,13 @@ import os
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from hashlib import sha256
+from hashlib import md5, sha256
 from itertools import islice
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from chalicelib import registration
 from chalicelib.errors import (
@@ -41,6 +42,10 @@ class Candidate(Struct, frozen=True):
     name: str
     key: str = ""
     """Where it comes to lie in S3."""
+    etag: str = ""
+    """Which S3 gives to its content, mostly."""
+    is_uploaded: bool = False
+    """Whether it was put there not by a registration, but by an upload, under a key of its own."""
 
 
 class Failure(Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -154,6 +159,8 @@ class _Run:
         self._operator = stage.operator
         self._first: dict[str, Candidate] = {}
         """By the SHA-256 of its content, the file that was first to have it."""
+        self._etags: dict[str, dict[str, str]] = {}
+        """Of the persons looked at, by their ids: keys of what lies in S3, by ETags."""
         self._outdated: dict[str, int] = {}
         """Of what is stored anew, by keys, how often its indexing had been begun before."""
         self.report = Registration()
@@ -230,6 +237,8 @@ class _Run:
             readable = [c for c in map(self._read, page) if c is not None]
             self._progress.advance(len(page) - len(readable))
             known = self._stage.records.photographs(candidate.key for candidate in readable)
+            readable = [c if c.key in known else self._as_uploaded(c) for c in readable]
+            known |= self._stage.records.photographs(c.key for c in readable if c.is_uploaded)
             for candidate in readable:
                 record = known.get(candidate.key)
                 if record is None or not self._is_same(record, candidate):
@@ -242,6 +251,18 @@ class _Run:
                 else:  # rejected, or still to be indexed
                     self.paths[candidate.key] = candidate.path
                 self._progress.advance(1)
+
+    def _as_uploaded(self, candidate: Candidate) -> Candidate:
+        """Find the photograph where somebody has put it into S3 by another way.
+
+        Not where ETags are no MD5: of uploads in parts, and under keys of KMS.
+        """
+        person = candidate.person_id
+        if person not in self._etags:
+            listed = self._stage.photographs.of_person(person)
+            self._etags[person] = {item.etag: item.key for item in listed}
+        key = self._etags[person].get(candidate.etag, candidate.key)
+        return replace(candidate, key=key, is_uploaded=key != candidate.key)
 
     def _is_same(self, record: PhotographRecord, candidate: Candidate) -> bool:
         if record.reason == PhotographNotKept.code:
@@ -274,14 +295,16 @@ class _Run:
                 )
             return None
         key = image_key(candidate.person_id, photograph.sha256, photograph.media_type)
-        return Candidate(candidate.path, candidate.person_id, candidate.name, key)
+        etag = md5(photograph.data, usedforsecurity=False).hexdigest()
+        return replace(candidate, key=key, etag=etag)
 
     def _store(self, candidate: Candidate) -> Problem | None:
         """Register a photograph as POST /register does; give back why it cannot be."""
         stage = self._stage
         photograph = from_bytes(candidate.path.read_bytes(), MAX_STORED_BYTES)
-        if len(photograph.data) > MAX_INLINE_BYTES:
-            # Rekognition looks at such a one only in S3: it is checked when it is indexed.
+        if len(photograph.data) > MAX_INLINE_BYTES or candidate.is_uploaded:
+            # Rekognition looks at a large one only in S3: it is checked when it is indexed. So was
+            # one that is there already, to which name and consent come now.
             metadata = describe(candidate.name, self._consent, self._operator)
             stage.photographs.put(candidate.key, photograph, metadata, replace=True)
             self.paths[candidate.key] = candidate.path

@@ -68,6 +68,25 @@ def test_another_consent_is_recorded(faces: Faces, service: Service, folder: Pat
     service.assert_consistent()
 
 
+def test_what_was_uploaded_by_another_way_is_not_stored_twice(
+    faces: Faces, service: Service, folder: Path
+) -> None:
+    service.upload("faces/obama/one.jpg", photograph("obama.jpg"))
+
+    said = faces("register", folder, "--json")
+    service.settle()
+    before = service.objects()
+    agreed = faces("register", folder, "--consent", "v1", "--json")
+    service.settle()
+
+    assert (said.json["registered"], said.json["unchanged"]) == (2, 1)
+    assert "faces/obama/one.jpg" in before
+    assert len(before) == 3
+    assert (agreed.json["registered"], service.objects()) == (3, before)
+    assert service.photograph("faces/obama/one.jpg")["consent"] == "v1"
+    service.assert_consistent()
+
+
 def test_of_several_faces_the_largest_is_taken_if_wanted(
     faces: Faces, service: Service, tmp_path: Path
 ) -> None:

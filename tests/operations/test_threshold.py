@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,8 @@ def test_it_is_measured_on_photographs(faces: Faces, service: Service, tmp_path:
     easier = ("--false-accepts", "0.5", "--plot", plot, "--at", "99")
     shown = faces("threshold", "--photos", tmp_path / "photos", *easier).out
     assert "confidence" in shown
+    assert re.search(r"^threshold +99 *$", shown, re.MULTILINE)
+    assert re.search(r"^false accepts +0 of 3 *$", shown, re.MULTILINE)
     assert "2 people tell too little of others" in shown
 
 
