@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from chalicelib import registration
 from chalicelib.errors import (
     FaceRegisteredToAnotherPerson,
+    ImageTooLarge,
     PhotographNotKept,
     Problem,
     SeveralFaces,
@@ -116,7 +117,7 @@ def register_folder(
     report = run.report
     report.waiting = len(run.paths)
     done = report.registered + report.unchanged + report.waiting + len(report.failed)
-    report.left = report.photographs - done if report.interrupted else 0
+    report.left = max(0, report.photographs - done) if report.interrupted else 0
     report.failed.sort(key=lambda failure: failure.photograph)
     return report
 
@@ -274,6 +275,8 @@ class _Run:
     def _read(self, candidate: Candidate) -> Candidate | None:
         """Look at a file, and say where it comes to lie in S3; None if it cannot be registered."""
         try:
+            if candidate.path.stat().st_size > MAX_STORED_BYTES:
+                raise ImageTooLarge(f"The file has more than {MAX_STORED_BYTES // 1024**2} MiB.")
             photograph = from_bytes(candidate.path.read_bytes(), MAX_STORED_BYTES)
         except Problem as problem:
             self._fail(candidate.path, problem.code, problem.detail)

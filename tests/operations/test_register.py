@@ -195,6 +195,18 @@ def test_a_photograph_too_large_for_a_request_goes_straight_to_s3(
     assert service.whose(photograph("obama2.jpg")) == "obama"
 
 
+def test_a_file_too_large_for_rekognition_is_told_in_words_of_the_command(
+    faces: Faces, service: Service, tmp_path: Path
+) -> None:
+    (tmp_path / "obama").mkdir()
+    (tmp_path / "obama" / "huge.jpg").write_bytes(photograph("obama.jpg") + bytes(15 * 1024 * 1024))
+
+    (failed,) = faces("register", tmp_path, "--json").json["failed"]
+
+    assert failed["code"] == "image_too_large"
+    assert failed["detail"] == "The file has more than 15 MiB."
+
+
 def test_what_ctrl_c_has_stopped_is_gone_on_with(
     faces: Faces, service: Service, tmp_path: Path
 ) -> None:
