@@ -8,6 +8,8 @@ nobody should be taken for.
 """
 
 import argparse
+import logging
+import os
 import statistics
 import sys
 import time
@@ -18,6 +20,7 @@ from pathlib import Path
 import boto3
 import requests
 
+from bench.photos import people_folder
 from bench.tables import print_table
 from chalicelib.settings import Settings
 from localaws.api import LocalApi
@@ -50,11 +53,14 @@ class Tally:
 def main() -> int:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=Path, required=True, help="a folder per person")
+    parser.add_argument("--photos", type=people_folder, required=True, help="a folder per person")
     parser.add_argument("--threshold", type=float, help="similarity (the stage's by default)")
     options = parser.parse_args()
-    folders = sorted(folder for folder in options.photos.iterdir() if folder.is_dir())
-    photographs = {folder.name: sorted(folder.glob("*.[jp][pn]g")) for folder in folders}
+    people = sorted(path for path in options.photos.iterdir() if path.is_dir())
+    photographs = {person.name: sorted(person.glob("*.[jp][pn]g")) for person in people}
+    # The table is not to be looked for between the lines of the service, here and in its workers.
+    logging.getLogger("facial-recognition").setLevel(logging.CRITICAL)
+    os.environ["POWERTOOLS_LOG_LEVEL"] = "CRITICAL"
 
     with EmbeddedAWS() as aws:
         project = install(aws, str(ROOT))

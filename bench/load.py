@@ -26,6 +26,7 @@ import boto3
 from chalice.local import LambdaEventConverter, RouteMatcher
 from PIL import Image
 
+from bench.photos import people_folder
 from bench.tables import print_table
 from chalicelib.settings import Settings
 from localaws.faults import Fault
@@ -43,7 +44,7 @@ WORKERS = 2
 def main() -> int:
     """Measure, check, and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=Path, required=True, help="a folder per person")
+    parser.add_argument("--photos", type=people_folder, required=True, help="a folder per person")
     parser.add_argument("--uploads", type=int, default=1000, help="photographs uploaded (1000)")
     parser.add_argument("--existing", type=int, default=5000, help="there before (5000)")
     options = parser.parse_args()

@@ -24,6 +24,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.photos import people_folder
 from bench.tables import KEPT_IN
 from localaws.rekognition.engine import OpenVINOEngine
 from localaws.rekognition.images import decode
@@ -168,7 +169,7 @@ SECTIONS = [
 def main() -> int:
     """Run the sections that are wanted, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=Path, required=True, help="a folder per person")
+    parser.add_argument("--photos", type=people_folder, required=True, help="a folder per person")
     names = [section.name for section in SECTIONS]
     parser.add_argument("--only", action="append", choices=names, help="may be repeated")
     options = parser.parse_args()

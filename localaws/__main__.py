@@ -47,7 +47,7 @@ def _run(options: argparse.Namespace) -> int:
     from infra.pages import PagesConfig
     from localaws.api import LocalApi
     from localaws.pages import LocalPages
-    from localaws.ports import PortInUse
+    from localaws.ports import PortUnusable
     from localaws.project import install
     from localaws.rekognition import ModelUnavailable
     from localaws.server import EmbeddedAWS
@@ -68,17 +68,28 @@ def _run(options: argparse.Namespace) -> int:
                     addresses.insert(0, f"pages {running.enter_context(pages).url}")
                 bucket = Settings.from_environment(os.environ).faces_bucket
                 print(HINTS.format(api=api.url, aws=aws.url, bucket=bucket))
-        except (PortInUse, ModelUnavailable, SettingsError, RuntimeError) as error:
+        except PortUnusable as error:
+            print(f"error: {error} {_how_to_choose(options, error.port)}", file=sys.stderr)
+            return 1
+        except (ModelUnavailable, SettingsError, RuntimeError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
         _be_ready(*addresses)
     return 0
 
 
+def _how_to_choose(options: argparse.Namespace, port: int) -> str:
+    if port == options.pages_port:
+        return "(--pages-port, or make run PAGES_PORT=...)"
+    if port == options.api_port:
+        return "(--api-port, or make run API_PORT=...)"
+    return "(--port, or make run AWS_PORT=...)"
+
+
 def _run_rekognition(options: argparse.Namespace) -> int:
     print("starting the local Rekognition ...", flush=True)
     from localaws.database import DataFolder
-    from localaws.ports import PortInUse
+    from localaws.ports import PortUnusable
     from localaws.rekognition import ModelUnavailable
     from localaws.rekognition.serving import RekognitionServer
 
@@ -91,7 +102,7 @@ def _run_rekognition(options: argparse.Namespace) -> int:
                 )
                 path = folder.path / "rekognition.db"
             server = running.enter_context(RekognitionServer(options.port, path))
-        except (PortInUse, ModelUnavailable, RuntimeError) as error:
+        except (PortUnusable, ModelUnavailable, RuntimeError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
         _be_ready("Rekognition", server.url)

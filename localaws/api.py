@@ -63,7 +63,7 @@ class LocalApi(Server):
             patience: seconds in which a body has to arrive and a request to be taken up.
 
         Raises:
-            localaws.ports.PortInUse: another program listens there.
+            localaws.ports.PortUnusable: another program listens there, say.
         """
         validate_routes(project.app.routes)
         gateway = Gateway(project, patience)

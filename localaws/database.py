@@ -59,7 +59,10 @@ class DataFolder:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(self._lock)
-            raise DataUnusable(f"the data in {self.path} is in use by another process") from error
+            raise DataUnusable(
+                f"the data in {self.path} is in use by another process: stop it, or keep yours"
+                " elsewhere (--data, or make run DATA=...)"
+            ) from error
         if fresh:
             for file in self.path.glob("*.db*"):
                 file.unlink()

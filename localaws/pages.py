@@ -25,7 +25,7 @@ class LocalPages(Server):
             port: the port.
 
         Raises:
-            localaws.ports.PortInUse: another program listens there.
+            localaws.ports.PortUnusable: another program listens there, say.
         """
         self._config = config
         policy = content_security_policy(config.api_origin, aws_url)

@@ -1,5 +1,6 @@
 """Where servers listen, and how they read requests."""
 
+import errno
 import socket
 import threading
 from types import TracebackType
@@ -13,20 +14,29 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 
 
-class PortInUse(Exception):
-    """Another program listens on the port."""
+class PortUnusable(Exception):
+    """A port cannot be listened on."""
+
+    def __init__(self, port: int, reason: str) -> None:
+        """Take the port, and what is with it."""
+        super().__init__(f"Port {port} {reason}; choose another.")
+        self.port = port
 
 
 def listen(port: int) -> socket.socket:
     """Open a port of 127.0.0.1.
 
     Raises:
-        PortInUse: another program listens there.
+        PortUnusable: another program listens there, say.
     """
     try:
         return socket.create_server((HOST, port), backlog=1024)
+    except OverflowError as error:
+        raise PortUnusable(port, "is none: they go up to 65535") from error
     except OSError as error:
-        raise PortInUse(f"Port {port} is in use by another program; choose another.") from error
+        is_taken = error.errno == errno.EADDRINUSE
+        reason = "is in use by another program" if is_taken else f"cannot be used: {error.strerror}"
+        raise PortUnusable(port, reason) from error
 
 
 class QuietRequestHandler(WSGIRequestHandler):

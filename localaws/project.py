@@ -27,13 +27,17 @@ class Project:
         """Load the application; ``environment`` goes before what the stage's config says.
 
         Raises:
-            RuntimeError: there is no Chalice project, or its ``app.py`` cannot be imported.
+            RuntimeError: there is no Chalice project, or no such stage, or its ``app.py`` cannot be
+                imported.
         """
         clear_environment()
         os.environ.update({**environment, "AWS_SDK_UA_APP_ID": "api"})
         self.directory = directory
         factory = CLIFactory(directory, environ=_SetOnlyMissing())
         self.config: Config = factory.create_config_obj(chalice_stage_name=stage)
+        stages = factory.load_project_config().get("stages", {stage: {}})
+        if stage not in stages:  # which Chalice takes for one without settings
+            raise RuntimeError(f"There is no stage {stage}; there are {', '.join(stages)}.")
         self.app: Chalice = self.config.chalice_app
         self.session = _session("project")  # not "api": it makes what that only uses
         self._s3 = [s for s in self.app.event_sources if isinstance(s, S3EventConfig)]

@@ -76,7 +76,7 @@ class EmbeddedAWS:
             fresh: forget what is kept there.
 
         Raises:
-            localaws.ports.PortInUse: another program listens there.
+            localaws.ports.PortUnusable: another program listens there, say.
             localaws.rekognition.ModelUnavailable: the face models are not installed.
             localaws.database.DataUnusable: another process uses the data, or it is damaged.
         """

@@ -1,1 +1,4 @@
 """The command line of the people who run the service."""
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""

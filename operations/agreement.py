@@ -10,11 +10,12 @@ from msgspec import Struct
 from chalicelib.convergence import is_settled
 from chalicelib.indexing import create_index
 from chalicelib.messages import CreateIndexRequest, FailedPhotograph
-from chalicelib.storage import PREFIX, FaceRecord, PhotographRecord
+from chalicelib.storage import PREFIX, FaceRecord, PhotographRecord, person_of
 from operations.pacing import AT_ONCE
 from operations.stage import Stage
 
 PAGE = 1000
+HANDFUL = 5
 
 Kind = Literal[
     "not_indexed",
@@ -63,12 +64,18 @@ class Agreement(Struct, rename="camel"):
 
     photographs: int
     """Objects in S3."""
+    recorded: int
+    """Photographs of which there is a record."""
     faces: int
     """In the collection."""
     records: int
     """Items of the table."""
     findings: list[Finding]
     repaired: Repair | None = None
+
+    def subjects(self, kind: Kind) -> list[str]:
+        """List what one kind of findings is about."""
+        return [finding.subject for finding in self.findings if finding.kind == kind]
 
 
 class _State(Struct, frozen=True):
@@ -94,10 +101,39 @@ def check(stage: Stage) -> Agreement:
         findings &= set(_findings(_read_closely(stage, findings)))
     return Agreement(
         photographs=len(state.objects),
+        recorded=len(state.photographs),
         faces=len(state.faces),
         records=len(state.photographs) + len(state.face_records),
         findings=sorted(findings),
     )
+
+
+def losses(stage: Stage, report: Agreement) -> list[str]:
+    """Say what a repair would take away that is more than goes astray by itself.
+
+    It does right where photographs were removed. But if the stage names another's bucket, or one
+    that is empty, it would forget everybody; so would a table that is empty, where a face cannot be
+    indexed again.
+    """
+    found = []
+    missing = report.subjects("photograph_missing")
+    if _are_many(missing, report.recorded):
+        people = len({person_of(key) for key in missing})
+        found.append(
+            f"forget {len(missing)} of {report.recorded} photographs recorded, of {people} people,"
+            f" because bucket {stage.settings.faces_bucket} does not hold them"
+        )
+    stray = report.subjects("stray_face")
+    if not stage.settings.keep_photographs and _are_many(stray, report.faces):
+        found.append(
+            f"remove {len(stray)} of {report.faces} faces, because table"
+            f" {stage.settings.faces_table} does not know them"
+        )
+    return found
+
+
+def _are_many(some: list[str], of: int) -> bool:
+    return len(some) > max(HANDFUL, of / 10)
 
 
 def repair(stage: Stage, advance: Callable[[int], None]) -> Repair:

@@ -1,5 +1,7 @@
 """The commands: what may be typed, and how their answers read. The work is done elsewhere."""
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,31 +10,39 @@ import msgspec
 import typer
 
 from chalicelib import verification
-from chalicelib.images import from_bytes
 from chalicelib.messages import Consent as ConsentVersion
-from chalicelib.messages import PersonId, Verification, VerifyRequest
+from chalicelib.messages import Verification, VerifyRequest
+from chalicelib.storage import PREFIX
 from infra import stages
 from infra.redrive import Queue
-from operations import agreement, forgetting, people, registering, transfer
-from operations.display import Display
+from operations import (
+    INTERRUPTED,
+    agreement,
+    forgetting,
+    people,
+    photographs,
+    registering,
+    transfer,
+)
+from operations.display import UTC, Display, moment
 from operations.errors import CannotDo
-from operations.registering import Failure
+from operations.registering import Failure, person_id_of
 from operations.stage import Stage
 
 if TYPE_CHECKING:
     from operations.threshold import Recommendation
 
-DONE, FAILED, INTERRUPTED = 0, 1, 130
-"""Exit codes: all is well; the answer is no, or part of it failed; Ctrl-C. Errors are 2."""
+DONE, FAILED = 0, 1
+"""Exit codes: all is well; the answer is no, or part of it failed. Errors are 2."""
 PATIENCE = 60.0
-FEW_PEOPLE = 20
+GOES_ON = "Interrupted: the same command goes on from here."
 
 app = typer.Typer(
     name="faces",
     help="Run the face recognition service: register, look up, check, move and forget.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -50,7 +60,8 @@ StageName = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Answer as JSON, for programs.")]
-Person = Annotated[str, typer.Argument(help="The person's id.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask first.")]
+Person = Annotated[str, typer.Argument(help="The person's id, or the folder's name.")]
 Rate = Annotated[
     float | None,
     typer.Option(min=0.1, help="Photographs a second (the stage's INDEX_RATE)."),
@@ -100,9 +111,10 @@ def register(
             f"{report.photographs} photographs: {report.registered} registered,"
             f" {report.unchanged} already there, {len(report.failed)} failed,"
             f" {report.waiting} not indexed yet"
+            + (f", {report.left} not begun" if report.interrupted else "")
         )
         if report.interrupted:
-            display.say("Interrupted: the same command goes on from here.")
+            display.say(GOES_ON)
         elif report.waiting:
             display.say("Those are indexed later, or by faces check --repair.")
     if report.interrupted:
@@ -124,12 +136,10 @@ def verify(
 ) -> int:
     """Say whose face a photograph shows; the exit code is 1 if nobody's."""
     display = Display(as_json=as_json)
-    if person is not None:
-        _check_person(person)
     opened = Stage(stage)
     request = VerifyRequest(
-        image=from_bytes(photograph.read_bytes()),
-        person_id=person,
+        image=photographs.read(photograph),
+        person_id=None if person is None else person_id_of(person),
         threshold=threshold,
         max_matches=matches,
     )
@@ -149,8 +159,11 @@ def people_(stage: StageName = "dev", as_json: Json = False) -> int:
     if as_json:
         display.json(found)
     else:
-        rows = [(p.person_id, p.name, p.photographs, p.indexed, p.registered_at) for p in found]
-        display.table(["person", "name", "photographs", "indexed", "registered"], rows)
+        headings = ["person", "name", "photographs", "indexed", f"registered {UTC}"]
+        rows = [
+            (p.person_id, p.name, p.photographs, p.indexed, moment(p.registered_at)) for p in found
+        ]
+        display.table(headings, rows)
     return DONE
 
 
@@ -158,22 +171,11 @@ def people_(stage: StageName = "dev", as_json: Json = False) -> int:
 def show(person: Person, stage: StageName = "dev", as_json: Json = False) -> int:
     """Show what is known of a person: photographs, faces, consent, and the audit trail."""
     display = Display(as_json=as_json)
-    _check_person(person)
-    found = people.show(Stage(stage), person)
+    found = people.show(Stage(stage), person_id_of(person))
     if as_json:
         display.json(found)
         return DONE
-    display.say(f"{found.person_id}  {found.name or '(forgotten)'}")
-    if found.verified_on:
-        display.say(f"last verified on {found.verified_on}")
-    if found.photographs:
-        display.say("")
-        headings = ["photograph", "status", "registered", "consent", "caller", "face"]
-        rows = [
-            (p.image_key, p.reason or p.status, p.registered_at, p.consent, p.caller, *p.face_ids)
-            for p in found.photographs
-        ]
-        display.table(headings, rows)
+    _show_person(display, found)
     display.say("")
     _show_trail(display, found.trail)
     return DONE
@@ -181,15 +183,13 @@ def show(person: Person, stage: StageName = "dev", as_json: Json = False) -> int
 
 @app.command()
 def audit(
-    person: Annotated[str | None, typer.Argument(help="The person's id; all without.")] = None,
+    person: Annotated[str | None, typer.Argument(help="As for show; everybody's without.")] = None,
     stage: StageName = "dev",
     as_json: Json = False,
 ) -> int:
     """Show who was registered when, with which consent, by whom; and when forgotten."""
     display = Display(as_json=as_json)
-    if person is not None:
-        _check_person(person)
-    trail = people.audit(Stage(stage), person)
+    trail = people.audit(Stage(stage), None if person is None else person_id_of(person))
     if as_json:
         display.json(trail)
     else:
@@ -200,21 +200,25 @@ def audit(
 @app.command()
 def forget(
     person: Person,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
+    yes: Yes = False,
     stage: StageName = "dev",
     as_json: Json = False,
 ) -> int:
     """Remove a person: photographs with all versions, faces, records; and look that all is gone."""
     display = Display(as_json=as_json)
-    _check_person(person)
+    person = person_id_of(person)
     opened = Stage(stage)
     found = forgetting.traces(opened, person)
     if not found:
-        raise CannotDo(f"There is nothing of {person} in stage {stage}.", "person_unknown")
+        raise CannotDo(
+            f"There is nothing of {person} in stage {stage}; faces people lists the ids.",
+            "person_unknown",
+        )
     if not yes:
         _confirm(
             f"Forget {person} in stage {stage} for good: {found.versions} versions of photographs,"
-            f" {found.records} records, {found.faces} faces?"
+            f" {found.records} records, {found.faces} faces?",
+            display,
         )
     with display.progress() as progress:
         progress.begin("forgetting", found.records)
@@ -238,6 +242,7 @@ def forget(
 @app.command()
 def check(
     repair: Annotated[bool, typer.Option("--repair", help="Bring them to agreement.")] = False,
+    yes: Yes = False,
     stage: StageName = "dev",
     as_json: Json = False,
 ) -> int:
@@ -246,6 +251,9 @@ def check(
     opened = Stage(stage)
     repaired = None
     if repair:
+        losses = [] if yes else agreement.losses(opened, agreement.check(opened))
+        if losses:
+            _confirm(f"A repair of stage {stage} would {', and '.join(losses)}. Repair?", display)
         with display.progress() as progress:
             progress.begin("repairing", sum(p.photographs for p in people.people(opened)))
             repaired = agreement.repair(opened, progress.advance)
@@ -255,7 +263,7 @@ def check(
         display.json(report)
     else:
         _show_agreement(display, report)
-    return FAILED if report.findings else DONE
+    return FAILED if report.findings or (repaired and repaired.failed) else DONE
 
 
 @app.command(name="export")
@@ -271,6 +279,9 @@ def export_(
     if as_json:
         display.json(report)
     else:
+        if report.interrupted:
+            display.say(f"{report.photographs} photographs are in {report.folder}. {GOES_ON}")
+            return INTERRUPTED
         display.say(
             f"{report.photographs} photographs of {report.people} people are in {report.folder}"
             f" ({report.unchanged} were before); {report.rejected} without a usable face left out"
@@ -278,7 +289,7 @@ def export_(
         if report.not_kept:
             display.say(f"{report.not_kept} were not kept: their faces cannot be moved.")
         display.say("It holds biometric data: keep it safe, and delete it when it is moved.")
-    return DONE
+    return INTERRUPTED if report.interrupted else DONE
 
 
 @app.command(name="import")
@@ -311,6 +322,10 @@ def import_(
             f" {report.unchanged} already there, {len(report.failed)} failed,"
             f" {report.waiting} not indexed yet"
         )
+        if report.interrupted:
+            display.say(GOES_ON)
+    if report.interrupted:
+        return INTERRUPTED
     return FAILED if report.failed or report.waiting else DONE
 
 
@@ -334,6 +349,7 @@ def threshold(
     as_json: Json = False,
 ) -> int:
     """Recommend a threshold, measured on photographs of your own; takes two calls for each."""
+    _check_plot(plot)  # before it is measured, which costs money
     from operations.plot import draw  # noqa: PLC0415 - matplotlib, numpy and scipy take a second
     from operations.threshold import measure, recommend  # noqa: PLC0415
 
@@ -345,11 +361,12 @@ def threshold(
         )
     asked = opened.settings.face_match_threshold if at is None else at
     report = recommend(people, similarities, failed, wanted=false_accepts, at=asked)
-    draw(similarities, report.recommended, false_accepts, plot)
     if as_json:
         display.json(report)
     else:
         _show_recommendation(display, report)
+    draw(similarities, report.recommended, false_accepts, plot)
+    if not as_json:
         display.say(f"drawn into {plot}")
     return FAILED if report.recommended is None else DONE
 
@@ -395,16 +412,19 @@ def _check(value: object, kind: object, otherwise: str) -> None:
             raise CannotDo(otherwise, "malformed_request") from None
 
 
-def _check_person(person: str) -> None:
-    _check(person, PersonId, "A person id has letters, digits, dots, - and _, at most 64.")
+def _check_plot(path: Path) -> None:
+    if path.suffix.lower() not in (".png", ".svg"):
+        raise CannotDo(f"{path} is to end in .png or .svg.", "plot")
+    if not os.access(path.parent, os.W_OK):
+        raise CannotDo(f"{path.parent} is no folder that can be written to.", "plot")
 
 
-def _confirm(question: str) -> None:
-    try:
-        agreed = typer.confirm(question, err=True)
-    except (typer.Abort, EOFError):
-        raise CannotDo("Nobody is there to confirm: add --yes.", "not_confirmed") from None
-    if not agreed:
+def _confirm(question: str, display: Display) -> None:
+    """Ask whoever sits there; a program is told the question and that it takes --yes."""
+    if display.as_json or not sys.stdin.isatty():
+        raise CannotDo(f"{question} Nobody is there to confirm: add --yes.", "not_confirmed")
+    display.ask(f"{question} [y/N] ")
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise CannotDo("Nothing was changed.", "not_confirmed")
 
 
@@ -417,14 +437,43 @@ def _show_verification(display: Display, answer: Verification) -> None:
     if not answer.matches:
         display.say(f"nobody, at threshold {answer.threshold:g}")
         return
-    rows = [(m.person_id, m.name, f"{m.similarity:.2f}", m.image_key) for m in answer.matches]
+    rows = [
+        (m.person_id, m.name, f"{m.similarity:.2f}", _file_of(m.image_key)) for m in answer.matches
+    ]
     display.table(["person", "name", "similarity", "photograph"], rows)
+
+
+def _file_of(key: str) -> str:
+    """Return what is left of a photograph's key beside the person's id."""
+    return key.removeprefix(PREFIX).partition("/")[2]
+
+
+def _show_person(display: Display, found: people.PersonDetails) -> None:
+    name = found.name
+    if not found.photographs:
+        is_forgotten = found.trail[-1].event == "forgotten"
+        name = "(forgotten)" if is_forgotten else "(no photographs now)"
+    display.say(f"{found.person_id}  {name or ''}")
+    if found.verified_on:
+        display.say(f"last verified on {found.verified_on}")
+    for photograph in found.photographs:
+        display.say("")
+        display.say(_file_of(photograph.image_key))
+        about = {
+            photograph.reason or photograph.status: f"{moment(photograph.registered_at)} {UTC}",
+            "consent": photograph.consent,
+            "caller": photograph.caller,
+            "face": " ".join(photograph.face_ids),
+        }
+        for what, value in about.items():
+            if value:
+                display.say(f"  {what} {value}")
 
 
 def _show_trail(display: Display, trail: list[people.Event]) -> None:
     everybody = any(event.person is not msgspec.UNSET for event in trail)
-    headings = ["when", "what", "consent", "caller"]
-    rows: list[tuple[object, ...]] = [(e.at, e.event, e.consent, e.caller) for e in trail]
+    headings = [f"when {UTC}", "what", "consent", "caller"]
+    rows: list[tuple[object, ...]] = [(moment(e.at), e.event, e.consent, e.caller) for e in trail]
     if everybody:
         headings.append("person (hash)")
         rows = [(*row, event.person) for row, event in zip(rows, trail, strict=True)]
@@ -437,31 +486,31 @@ def _show_recommendation(display: Display, report: "Recommendation") -> None:
     measured = [("asked about", report.at)]
     if report.recommended is not None:
         measured.insert(0, ("recommended", report.recommended))
-    headings = ["", "threshold", "false accepts", "rate", "between", "false rejects", "rate"]
-    display.table(
-        [*headings, "between"],
-        [
-            (
-                name,
-                f"{rates.threshold:g}",
-                f"{rates.false_accepts.errors} of {rates.false_accepts.pairs}",
-                f"{rates.false_accepts.rate:.2g}",
-                f"{rates.false_accepts.low:.2g} and {rates.false_accepts.high:.2g}",
-                f"{rates.false_rejects.errors} of {rates.false_rejects.pairs}",
-                f"{rates.false_rejects.rate:.2g}",
-                f"{rates.false_rejects.low:.2g} and {rates.false_rejects.high:.2g}",
-            )
-            for name, rates in measured
-        ],
-    )
+    rows: list[tuple[str, ...]] = [
+        ("threshold", *(f"{rates.threshold:g}" for _, rates in measured))
+    ]
+    for kind in ("false accepts", "false rejects"):
+        found = [
+            rates.false_accepts if kind == "false accepts" else rates.false_rejects
+            for _, rates in measured
+        ]
+        rows += [
+            (kind, *(f"{rate.errors} of {rate.pairs}" for rate in found)),
+            ("  rate", *(f"{rate.rate:.2g}" for rate in found)),
+            ("  between", *(f"{rate.low:.2g} and {rate.high:.2g}" for rate in found)),
+        ]
+    display.table(["", *(name for name, _ in measured)], rows)
     display.say(
         f"Each bound holds with {report.confidence:.0%} confidence for people like these; since"
         f" pairs share people, {report.impostor_design_effect:.1f} pairs of two people and"
         f" {report.genuine_design_effect:.1f} of one count as one."
     )
-    if report.people < FEW_PEOPLE:
-        display.say(f"Fewer than {FEW_PEOPLE} people tell little of others: trust no bound here.")
-    if report.recommended is None:
+    if report.people < report.least_people:
+        display.say(
+            f"{report.people} people tell too little of others to recommend a threshold, or to"
+            f" trust these bounds: take photographs of {report.least_people} at least."
+        )
+    elif report.recommended is None:
         display.say(
             f"These photographs can show no false accept rate below {report.lowest_rate:.2g};"
             f" for {report.wanted:g} take photographs of more people."
@@ -473,8 +522,11 @@ def _show_agreement(display: Display, report: agreement.Agreement) -> None:
         done = report.repaired
         display.say(
             f"repaired: {done.indexed} photographs indexed, {done.removed} that were gone"
-            f" forgotten, {done.faces} stray faces and {done.records} stray records removed"
+            f" forgotten, {done.faces} stray faces and {done.records} stray records removed,"
+            f" {len(done.failed)} photographs failed"
         )
+        for failed in done.failed:
+            display.say(f"{failed.image_key}: {failed.detail} ({failed.code})")
     for finding in report.findings:
         display.say(f"{finding.subject}: {agreement.MEANINGS[finding.kind]} ({finding.kind})")
     display.say(

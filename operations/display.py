@@ -23,6 +23,8 @@ from rich.table import Table
 
 from operations.registering import Progress
 
+UTC = "(UTC)"
+"""Ends the headings of moments."""
 _UNLIMITED = 10_000
 
 
@@ -46,19 +48,24 @@ class Display:
         self._out.print(printable(text), soft_wrap=True)
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Print a table."""
+        """Print a table; moments are not broken into lines."""
         table = Table(box=None, header_style="bold", pad_edge=False)
         for heading in headings:
-            table.add_column(heading, overflow="fold")
+            table.add_column(heading, overflow="fold", no_wrap=heading.endswith(UTC))
         for row in rows:
             table.add_row(*(printable("" if cell is None else str(cell)) for cell in row))
         self._out.print(table)
+
+    def ask(self, question: str) -> None:
+        """Print a question, which is no part of the answer."""
+        print(printable(question), end="", file=sys.stderr, flush=True)
 
     def error(self, code: str, detail: str) -> None:
         """Print what went wrong, on one line of standard error."""
         line = " ".join(detail.split())
         if self.as_json:
-            line = json.dumps({"error": {"code": code, "detail": line}}, ensure_ascii=False)
+            error = {"code": code, "detail": printable(line)}
+            line = json.dumps({"error": error}, ensure_ascii=False)
         else:
             line = f"error: {printable(line)}"
         print(line, file=sys.stderr)
@@ -83,6 +90,11 @@ class Display:
                 bar.advance(phases[-1], count)
 
             yield Progress(begin, advance)
+
+
+def moment(written: str | None) -> str:
+    """Write a moment, ISO 8601 in UTC, as a person reads it, to the minute."""
+    return (written or "")[:16].replace("T", " ")
 
 
 def printable(text: str) -> str:

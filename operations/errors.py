@@ -13,6 +13,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
     ProfileNotFound,
 )
+from botocore.parsers import ResponseParserError
 
 from chalicelib.errors import THROTTLING_CODES, Problem
 from chalicelib.settings import SettingsError
@@ -33,6 +34,8 @@ _REFUSED = frozenset(
     {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "403"}
 )
 _MISSING = frozenset({"NoSuchBucket", "ResourceNotFoundException", "QueueDoesNotExist"})
+_NOT_FROM_AWS = frozenset({"404", "405", "501"})
+"""A status of HTTP alone: AWS gives a code with it, except to HEAD, which has no body."""
 
 
 class CannotDo(Exception):
@@ -44,22 +47,36 @@ class CannotDo(Exception):
         self.code = code
 
 
-EXPECTED = (CannotDo, Problem, SettingsError, UnknownStage, ClientError, BotoCoreError, OSError)
-"""What :func:`explain` has words for. Anything else is a mistake of ours."""
-
-
 def explain(error: Exception, stage: str) -> tuple[str, str]:
-    """Give a code and one line of words for an error of :data:`EXPECTED`."""
+    """Give a code and one line of words for an error."""
     if isinstance(error, CannotDo | Problem):
         return error.code, str(error)
+    if isinstance(error, SettingsError | UnknownStage):
+        return "settings", str(error)
+    if isinstance(error, OSError):
+        name = f"{error.filename}: " if error.filename else ""
+        return "file_error", f"{name}{error.strerror or error}"
+    if of_aws := _explain_aws(error, stage):
+        return of_aws
+    # Not foreseen: a mistake of ours.
+    return "internal", f"{type(error).__name__}: {error} (FACES_DEBUG=1 shows where)"
+
+
+def _explain_aws(error: Exception, stage: str) -> tuple[str, str] | None:
     if isinstance(error, ClientError):
         return _explain_refusal(error, stage)
     if isinstance(error, BotoCoreError):
         return _explain_silence(error)
-    if isinstance(error, OSError):
-        name = f"{error.filename}: " if error.filename else ""
-        return "file_error", f"{name}{error.strerror or error}"
-    return "settings", str(error)
+    if isinstance(error, ResponseParserError):
+        return _not_aws()
+    if isinstance(error, ValueError) and str(error).startswith("Invalid endpoint"):
+        return "settings", f"AWS_ENDPOINT_URL is no address: {os.environ.get('AWS_ENDPOINT_URL')}."
+    return None
+
+
+def _not_aws() -> tuple[str, str]:
+    endpoint = os.environ.get("AWS_ENDPOINT_URL", "the address of AWS")
+    return "not_aws", f"What answers at {endpoint} is not AWS: look at AWS_ENDPOINT_URL."
 
 
 def _explain_refusal(error: ClientError, stage: str) -> tuple[str, str]:
@@ -74,6 +91,8 @@ def _explain_refusal(error: ClientError, stage: str) -> tuple[str, str]:
             f"Stage {stage} is not set up ({operation}: {code}): make run sets up dev on this"
             " machine, make deploy STAGE=… any other on AWS.",
         )
+    if code in _NOT_FROM_AWS and not operation.startswith("Head"):
+        return _not_aws()
     if code in THROTTLING_CODES:
         return "throttled", f"AWS throttles {operation}: go on later, or with a lower --rate."
     return "aws_error", f"AWS answered {operation} with {code}; try again later."

@@ -52,7 +52,7 @@ class PersonDetails(Struct, frozen=True, rename="camel"):
 
     person_id: str
     name: str | None
-    """None of one who has been forgotten."""
+    """None of one of whom there is no photograph now."""
     verified_on: str | None
     """Day of the last verification, where the stage notes it."""
     photographs: list[PersonPhotograph]
@@ -85,7 +85,10 @@ def show(stage: Stage, person_id: str) -> PersonDetails:
     records, faces = stage.records.of_person(person_id)
     trail = [_event(entry) for entry in stage.audit.of_person(person_id)]
     if not records and not trail:
-        raise CannotDo(f"Nobody is or was registered as {person_id}.", "person_unknown")
+        raise CannotDo(
+            f"Nobody is or was registered as {person_id}; faces people lists the ids.",
+            "person_unknown",
+        )
     names = {record.name: None for record in records if record.name}
     photographs = [
         PersonPhotograph(

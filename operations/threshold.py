@@ -16,13 +16,15 @@ from msgspec import Struct
 
 from chalicelib import clients
 from chalicelib.errors import NoFace, Problem
-from chalicelib.images import MAX_INLINE_BYTES, from_bytes
+from operations import photographs
 from operations.error_rates import CONFIDENCE, ErrorRates, Floats, Similarities
 from operations.errors import CannotDo
 from operations.pacing import Pace
-from operations.registering import Failure, Progress
+from operations.registering import Failure, Progress, readable
 from operations.stage import Stage
 
+FEW_PEOPLE = 20
+"""Fewer show by chance what they show: no statistics tell how much others resemble each other."""
 MOST = 4096
 """Photographs: SearchFaces gives back no more faces at once."""
 
@@ -31,6 +33,8 @@ class Recommendation(Struct, frozen=True, rename="camel"):
     """What was measured, and which threshold follows from it."""
 
     people: int
+    least_people: int
+    """With fewer, nothing is recommended."""
     photographs: int
     """That show a face."""
     wanted: float
@@ -40,7 +44,7 @@ class Recommendation(Struct, frozen=True, rename="camel"):
     impostor_design_effect: float
     genuine_design_effect: float
     recommended: ErrorRates | None
-    """None where there are too few photographs for the rate wanted."""
+    """None where there are too few people, or too few photographs for the rate wanted."""
     lowest_rate: float
     """The lowest false accept rate that could be shown with these photographs."""
     at: ErrorRates
@@ -84,7 +88,7 @@ def measure(
         with closing(Pace(rate).through(index, files)) as outcomes:
             for path, outcome in outcomes:
                 if isinstance(outcome, Problem):
-                    failed.append(Failure(str(path), outcome.code, outcome.detail))
+                    failed.append(Failure(readable(path), outcome.code, outcome.detail))
                 else:
                     face_ids[outcome] = path
                 progress.advance(1)
@@ -118,9 +122,11 @@ def recommend(
     at: float,
 ) -> Recommendation:
     """Recommend a threshold for a wanted false accept rate, and say what happens at another."""
-    threshold = similarities.threshold_for(wanted)
+    count = len(set(people))
+    threshold = similarities.threshold_for(wanted) if count >= FEW_PEOPLE else None
     return Recommendation(
-        people=len(set(people)),
+        people=count,
+        least_people=FEW_PEOPLE,
         photographs=len(people),
         wanted=wanted,
         confidence=CONFIDENCE,
@@ -147,7 +153,7 @@ def _temporary_collection(stage: Stage) -> Iterator[str]:
 
 def _index(collection: str, path: Path) -> str:
     """Index the largest face of a photograph, and return its id."""
-    photograph = from_bytes(path.read_bytes(), MAX_INLINE_BYTES)
+    photograph = photographs.read(path)
     try:
         answer = clients.rekognition().index_faces(
             CollectionId=collection,

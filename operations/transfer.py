@@ -22,12 +22,13 @@ from chalicelib.images import MAX_STORED_BYTES, from_bytes
 from chalicelib.storage import PREFIX, PhotographRecord, describe, person_of, stands_for
 from operations.errors import CannotDo
 from operations.pacing import Pace
-from operations.registering import Failure, Progress
+from operations.registering import Failure, Progress, readable
 from operations.settling import wait_until_indexed
 from operations.stage import Stage
 
 MANIFEST, TRAIL, PHOTOGRAPHS = "manifest.jsonl", "trail.jsonl", "photographs"
 PAGE = 100
+MOST_LISTED = 1000
 RATE = 100.0
 """Photographs read per second."""
 
@@ -68,6 +69,7 @@ class Export(Struct, rename="camel"):
     """Left out, because no face of them is indexed."""
     not_kept: int = 0
     """Left out, because KEEP_PHOTOGRAPHS is off."""
+    interrupted: bool = False
 
 
 class Import(Struct, rename="camel"):
@@ -80,18 +82,30 @@ class Import(Struct, rename="camel"):
     """That were there before."""
     waiting: int = 0
     """Stored but not indexed yet."""
+    interrupted: bool = False
     failed: list[Failure] = []
 
 
 def export(stage: Stage, folder: Path, progress: Progress) -> Export:
     """Take all photographs that are not rejected out into a folder; go on if it was stopped.
 
+    An interrupt ends it with what has come of it.
+
     Raises:
         CannotDo: the folder holds something else.
     """
     _prepare(folder)
-    report = Export(str(folder))
-    before = {line.key: line for line in _read_manifest(folder)}
+    report = Export(readable(folder))
+    try:
+        _export(stage, folder, progress, report)
+    except KeyboardInterrupt:
+        report.interrupted = True
+    return report
+
+
+def _export(stage: Stage, folder: Path, progress: Progress, report: Export) -> None:
+    before = _read_manifest(folder, [])  # what is damaged is exported again
+    _write_lines(folder / MANIFEST, list(before.values()))
     listed = list(_listed(stage, report))
     lines: list[ExportedPhotograph] = []
     progress.begin("exporting", len(listed))
@@ -111,6 +125,7 @@ def export(stage: Stage, folder: Path, progress: Progress) -> Export:
         for _, (line, unchanged) in outcomes:
             if line is not None:
                 lines.append(line)
+                report.photographs += 1
                 report.unchanged += unchanged
                 if not unchanged:
                     manifest.write(msgspec.json.encode(line) + b"\n")
@@ -122,8 +137,7 @@ def export(stage: Stage, folder: Path, progress: Progress) -> Export:
     trails = [ExportedTrail(person, stage.audit.of_person(person)) for person in people]
     _write_lines(folder / TRAIL, trails)
     _drop_all_but(folder / PHOTOGRAPHS, {line.sha256 for line in lines})
-    report.photographs, report.people = len(lines), len(people)
-    return report
+    report.people = len(people)
 
 
 def bring_in(
@@ -131,20 +145,55 @@ def bring_in(
 ) -> Import:
     """Store the photographs of a folder that :func:`export` has made, and wait for their faces.
 
-    Those that are there already are left alone, so it can be stopped and done again.
+    Those that are there already are left alone, so it can be stopped and done again. An interrupt
+    ends it with what has come of it.
 
     Raises:
         CannotDo: the folder is none of these.
     """
-    lines = list(_read_manifest(folder))
-    if not lines:
+    if not (folder / MANIFEST).exists():
         raise CannotDo(f"{folder} holds no {MANIFEST}: name a folder of faces export.", "no_export")
-    report = Import(photographs=len(lines))
-    operator = stage.operator
+    report = Import()
     waiting: dict[str, bool] = {}  # keys, and whether they are new
+    try:
+        _bring_in(
+            stage,
+            folder,
+            report,
+            rate=rate,
+            patience=patience,
+            progress=progress,
+            waiting=waiting,
+        )
+    except KeyboardInterrupt:
+        report.interrupted = True
+        report.waiting = sum(waiting.values())
+    return report
+
+
+def _bring_in(
+    stage: Stage,
+    folder: Path,
+    report: Import,
+    *,
+    rate: float,
+    patience: float,
+    progress: Progress,
+    waiting: dict[str, bool],
+) -> None:
+    lines = _read_manifest(folder, report.failed)
+    report.photographs = len(lines) + len(report.failed)
+    there = lines.keys() & _keys(stage)
+    waiting |= dict.fromkeys(there, False)
+    report.unchanged = len(there)
+    operator = stage.operator
 
     def store(line: ExportedPhotograph) -> bool | Failure:
-        content = (folder / PHOTOGRAPHS / _file_name(line)).read_bytes()
+        file = folder / PHOTOGRAPHS / _file_name(line)
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            return Failure(line.key, "unreadable", f"{readable(file)}: {error.strerror}")
         if hashlib.sha256(content).hexdigest() != line.sha256:
             return Failure(line.key, "damaged", "The file is not the one that was exported.")
         try:
@@ -154,8 +203,10 @@ def bring_in(
         metadata = describe(line.name, line.consent, operator)
         return stage.photographs.put(line.key, photograph, metadata, replace=False)
 
-    progress.begin("importing", len(lines))
-    with closing(Pace(rate).through(store, lines)) as outcomes:
+    # Only what is to be indexed has to keep to the rate.
+    missing = [line for key, line in lines.items() if key not in there]
+    progress.begin("importing", len(missing))
+    with closing(Pace(rate).through(store, missing)) as outcomes:
         for line, outcome in outcomes:
             if isinstance(outcome, Failure):
                 report.failed.append(outcome)
@@ -163,20 +214,28 @@ def bring_in(
                 report.unchanged += not outcome
                 waiting[line.key] = outcome
             progress.advance(1)
-    for trail in _read_lines(folder / TRAIL, ExportedTrail):
+    for trail in _read_lines(folder / TRAIL, ExportedTrail, report.failed):
         stage.audit.take_over(trail.person_id, trail.entries)
 
     def settled(record: PhotographRecord) -> None:
         progress.advance(1)
+        is_new = waiting.pop(record.image_key)
         if record.status == "indexed":
-            report.indexed += waiting[record.image_key]
+            report.indexed += is_new
         else:
             detail = record.detail or ""
             report.failed.append(Failure(record.image_key, record.reason or "", detail))
 
     progress.begin("indexing", len(waiting))
-    report.waiting = len(wait_until_indexed(stage, waiting, patience, settled))
-    return report
+    report.waiting = len(wait_until_indexed(stage, list(waiting), patience, settled))
+
+
+def _keys(stage: Stage) -> Iterator[str]:
+    """Go through the keys of all photographs that are in S3."""
+    after = None
+    while page := stage.photographs.page(PREFIX, after, MOST_LISTED):
+        after = page[-1].key
+        yield from (item.key for item in page)
 
 
 def _listed(stage: Stage, report: Export) -> Iterator[tuple[str, str]]:
@@ -236,18 +295,22 @@ def _private(path: Path, mode: str) -> BinaryIO:
     return cast("BinaryIO", open(path, mode, opener=opener))
 
 
-def _read_manifest(folder: Path) -> Iterator[ExportedPhotograph]:
-    """Read a manifest; of a key that was written twice, the last line counts."""
-    lines = {line.key: line for line in _read_lines(folder / MANIFEST, ExportedPhotograph)}
-    yield from lines.values()
+def _read_manifest(folder: Path, failed: list[Failure]) -> dict[str, ExportedPhotograph]:
+    """Read a manifest, by keys; of a key that was written twice, the last line counts."""
+    lines = _read_lines(folder / MANIFEST, ExportedPhotograph, failed)
+    return {line.key: line for line in lines}
 
 
-def _read_lines(path: Path, kind: type[T]) -> Iterator[T]:
+def _read_lines(path: Path, kind: type[T], failed: list[Failure]) -> Iterator[T]:
+    """Read what :func:`_write_lines` has written; lines that are damaged are failed."""
     if not path.exists():
         return
-    for line in path.read_bytes().splitlines():
-        with suppress(msgspec.DecodeError):  # the last one, where writing was stopped
+    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
+        try:
             yield msgspec.json.decode(line, type=kind)
+        except msgspec.DecodeError:
+            if line.endswith(b"\n"):  # else writing was stopped there
+                failed.append(Failure(f"{path.name}:{number}", "damaged", "The line is damaged."))
 
 
 def _unfinished(name: str) -> str:

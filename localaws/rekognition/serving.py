@@ -27,7 +27,7 @@ class RekognitionServer(Server):
             path: the file in which everything is kept; None keeps nothing beyond the process.
 
         Raises:
-            localaws.ports.PortInUse: another program listens there.
+            localaws.ports.PortUnusable: another program listens there, say.
             localaws.rekognition.ModelUnavailable: the face models are not installed.
             localaws.database.DataUnusable: the file is damaged, or from another face model.
         """

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import markdown
 import msgspec
 import pytest
+from awscli.clidriver import create_clidriver
 
 from chalicelib.settings import Settings
 from infra import data
@@ -141,6 +143,32 @@ def test_the_table_of_grants_is_that_of_the_policies() -> None:
     table = as_table([(function, committed(function)) for function in FILES])
 
     assert table in (DOCS / "security.md").read_text(), "python -m tests.deploy.policies"
+
+
+def aws_commands() -> Iterator[tuple[str, list[str]]]:
+    """Go through what the documentation lets people type to the AWS CLI, as words."""
+    for source in (ROOT / "README.md", *DOCS.glob("*.md")):
+        blocks = re.findall(r"^```sh\n(.*?)^```", source.read_text(), re.MULTILINE | re.DOTALL)
+        for line in "".join(blocks).replace("\\\n", " ").splitlines():
+            if found := re.search(r"(?:^|/)aws (.+)", line):
+                yield source.name, shlex.split(found[1], comments=True)
+
+
+def test_the_aws_cli_knows_what_is_typed_to_it() -> None:
+    services = create_clidriver()._get_command_table()
+    given = list(aws_commands())
+
+    assert len(given) > 15
+    for source, (service, operation, *options) in given:
+        known = services[service]
+        find = getattr(known, "_get_command_table", lambda known=known: known.subcommand_table)
+        assert operation in find(), f"{source}: aws {service} {operation}"
+        if operation != "wait":
+            arguments = find()[operation].arg_table.items()
+            named = {
+                f"--{n}" for n, about in arguments if about.required and not about.positional_arg
+            }
+            assert named <= set(options), f"{source}: aws {service} {operation}"
 
 
 def test_each_make_target_is_described() -> None:

@@ -188,7 +188,9 @@ def test_everything_is_as_it_was(tmp_path: Path) -> None:
         )
     assert after == before
     assert second.returncode == 1
-    assert second.stderr == f"error: the data in {tmp_path} is in use by another process\n"
+    begins = f"error: the data in {tmp_path} is in use by another process: stop it, or "
+    assert second.stderr.startswith(begins)
+    assert second.stderr.endswith("make run DATA=...)\n")
 
     with serving(tmp_path, "--fresh") as server:
         assert "Versions" not in server.s3.list_object_versions(Bucket=BUCKET)

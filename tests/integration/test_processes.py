@@ -1,5 +1,6 @@
 """What a person starts by hand: processes that come up, say what is wrong, and go away."""
 
+import errno
 import importlib.util
 import json
 import os
@@ -20,6 +21,7 @@ import pytest
 import requests
 
 from localaws.account import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
+from localaws.ports import PortUnusable, listen
 from tests.conftest import ROOT
 from tests.photographs import photograph
 from tests.service import TABLE
@@ -103,13 +105,48 @@ def test_the_service_comes_up_and_goes_away(number: signal.Signals) -> None:
 def test_a_port_in_use_is_said_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        for arguments in (("--port", port), ("--port", "0", "--api-port", port)):
+        others = ("--port", "0", "--api-port")
+        for name, arguments in {
+            "AWS_PORT": ("--port", port),
+            "API_PORT": (*others, port),
+            "PAGES_PORT": (*others, "0", "--pages-port", port),
+        }.items():
             with started(*localaws(*arguments)) as process:
                 output, _ = process.communicate()
             assert process.returncode == 1
-            assert output.splitlines()[1:] == [
-                f"error: Port {port} is in use by another program; choose another."
-            ]
+            *_, said = output.splitlines()
+            assert said.startswith(
+                f"error: Port {port} is in use by another program; choose another. ("
+            )
+            assert f"make run {name}=..." in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("--port", "99999"), "Port 99999 is none: they go up to 65535"),
+        (("--port", "0", "--stage", "moon"), "There is no stage moon; there are dev, prod."),
+    ],
+)
+def test_what_there_is_not_is_said_in_one_line(arguments: tuple[str, ...], error: str) -> None:
+    with started(*localaws(*arguments)) as process:
+        output, _ = process.communicate()
+
+    assert process.returncode == 1
+    (said,) = output.splitlines()[1:]
+    assert said.startswith(f"error: {error}")
+
+
+def test_a_port_that_may_not_be_opened_is_not_called_in_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("socket.create_server", refuse)
+
+    with pytest.raises(PortUnusable, match="Port 80 cannot be used: Permission denied; choose"):
+        listen(80)
 
 
 def test_who_does_not_come_any_more_is_forgotten_here_too(

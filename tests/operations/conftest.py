@@ -1,5 +1,6 @@
 """The command line, run in this process against the embedded AWS."""
 
+import io
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -35,6 +36,13 @@ class Said(NamedTuple):
 
 
 Faces = Callable[..., Said]
+
+
+class Terminal(io.StringIO):
+    """A standard input at which somebody sits, and what is typed there."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.operations.conftest import Faces
+from tests.operations.conftest import Faces, Terminal
 from tests.photographs import photograph, resized
 from tests.service import BUCKET, COLLECTION, Service
 
@@ -22,6 +22,7 @@ def test_agreement_is_found(faces: Faces, obama: Service) -> None:
     assert said.code == 0
     assert said.json == {
         "photographs": 1,
+        "recorded": 1,
         "faces": 1,
         "records": 2,
         "findings": [],
@@ -95,7 +96,58 @@ def test_disagreement_is_found_and_repaired(
     obama.assert_consistent()
 
 
+def record_photographs_that_are_elsewhere(service: Service, count: int) -> None:
+    """Let the table know photographs of which the bucket, which is another's, holds none."""
+    for number in range(count):
+        item = {"faceId": f"image#faces/p{number}/a.jpg", "personId": f"p{number}"}
+        service.table.put_item(Item={**item, "status": "indexed", "etag": "e", "faceIds": []})
+
+
+def test_a_repair_that_would_forget_many_asks_first(
+    faces: Faces, obama: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_photographs_that_are_elsewhere(obama, 6)
+    before = obama.items()
+
+    refused = faces("check", "--repair", "--json")
+    monkeypatch.setattr("sys.stdin", Terminal("\n"))
+    asked = faces("check", "--repair")
+
+    assert (refused.code, refused.error["code"]) == (2, "not_confirmed")
+    assert f"forget 6 of 7 photographs recorded, of 6 people, because bucket {BUCKET}" in asked.err
+    assert obama.items() == before
+    assert faces("check", "--repair", "--yes", "--json").json["repaired"]["removed"] == 6
+    obama.assert_consistent()
+
+
+def test_a_repair_asks_before_it_takes_faces_that_cannot_come_back(
+    faces: Faces, obama: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEEP_PHOTOGRAPHS", "0")
+    for size in range(400, 520, 20):
+        obama.rekognition.index_faces(
+            CollectionId=COLLECTION,
+            Image={"Bytes": resized(photograph("biden.jpg"), size)},
+            ExternalImageId=f"biden:{size}",
+        )
+
+    said = faces("check", "--repair")
+
+    assert (said.code, len(obama.faces())) == (2, 7)
+    assert "remove 6 of 7 faces, because table face-metadata does not know them" in said.err
+
+
 def test_a_rejected_photograph_is_no_disagreement(faces: Faces, service: Service) -> None:
     service.upload(KEY, b"not a photograph")
 
     assert faces("check", "--json").code == 0
+
+
+def test_a_repair_tells_what_it_could_not_index(faces: Faces, service: Service) -> None:
+    service.upload(KEY, b"not a photograph")
+
+    said = faces("check", "--repair")
+
+    assert said.code == 1
+    assert f"{KEY}: " in said.out
+    assert "(unsupported_image)" in said.out

@@ -1,9 +1,13 @@
 """What goes wrong is told in one line that names what to do, and never by a traceback."""
 
+import functools
 import json
 import os
 import subprocess
 import sys
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
@@ -44,6 +48,7 @@ def test_it_is_installed_as_a_command() -> None:
             "Nothing answers at http://127.0.0.1:9: start it with make run.",
         ),
         (("people",), {"INDEX_RATE": "many"}, "INDEX_RATE"),
+        (("people",), {"AWS_ENDPOINT_URL": "nonsense"}, "AWS_ENDPOINT_URL is no address: nonsense"),
     ],
 )
 def test_a_stage_that_cannot_be_used(
@@ -55,6 +60,67 @@ def test_a_stage_that_cannot_be_used(
     assert done.stderr.startswith("error: ")
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["people", "check"])
+def test_what_answers_is_not_aws(command: str, tmp_path: Path) -> None:
+    pages = functools.partial(QuietHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), pages) as server:
+        threading.Thread(target=server.serve_forever).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+
+        done = run(command, AWS_ENDPOINT_URL=address)
+
+        server.shutdown()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: What answers at {address} is not AWS")
+    assert done.stderr.count("\n") == 1
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_a_mistake_of_ours_is_told_in_one_line_too(
+    faces: Faces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down(*_: object) -> None:
+        raise RuntimeError("broken\nin two")
+
+    monkeypatch.setattr("operations.people.people", break_down)
+
+    plain, as_json = faces("people"), faces("people", "--json")
+    monkeypatch.setenv("FACES_DEBUG", "1")
+    traced = faces("people")
+
+    message = "RuntimeError: broken in two (FACES_DEBUG=1 shows where)"
+    assert (plain.code, plain.out, plain.err) == (2, "", f"error: {message}\n")
+    assert (as_json.code, as_json.error) == (2, {"code": "internal", "detail": message})
+    assert "in break_down" in traced.err
+
+
+def test_help_is_shown_as_it_is(faces: Faces) -> None:
+    bare = faces()
+
+    assert (bare.code, bare.err) == (0, "")
+    assert len(bare.out.splitlines()) > 15
+    assert bare.out == faces("-h").out == faces("--help").out
+    assert faces("show", "-h").out.startswith("Usage: faces show")
+
+
+def test_ctrl_c_before_it_has_begun_is_ctrl_c(
+    faces: Faces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupting:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "operations.run":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "operations.run", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+
+    assert faces("people").code == 130
 
 
 def test_a_stage_that_is_not_set_up(faces: Faces, service: Service) -> None:

@@ -13,7 +13,7 @@ import requests
 from infra.redrive import Queue
 from tests.conftest import ROOT
 from tests.integration.test_processes import localaws, started, wait_for
-from tests.operations.conftest import Faces
+from tests.operations.conftest import Faces, Terminal
 from tests.photographs import photograph, resized
 from tests.service import BUCKET, COLLECTION, FAILED_EVENTS, Service
 
@@ -92,11 +92,29 @@ def test_the_audit_trail_stays(faces: Faces, both: Service) -> None:
 
 def test_it_asks_first(faces: Faces, both: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     before = both.items()
-    monkeypatch.setattr("typer.confirm", lambda *_, **__: False)
 
-    said = faces("forget", "obama", "--json")
+    unasked = faces("forget", "obama", "--json")
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+    refused = faces("forget", "obama")
 
-    assert (said.code, said.error["code"]) == (2, "not_confirmed")
+    assert (unasked.code, unasked.out, unasked.error["code"]) == (2, "", "not_confirmed")
+    assert (refused.code, refused.out) == (2, "")
+    assert "Forget obama in stage dev for good: 5 versions" in refused.err
+    assert refused.err.endswith("error: Nothing was changed.\n")
+    assert both.items() == before
+
+
+def test_ctrl_c_at_the_question_ends_it(
+    faces: Faces, both: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Impatient(Terminal):
+        def readline(self, *_: object) -> str:
+            raise KeyboardInterrupt
+
+    before = both.items()
+    monkeypatch.setattr("sys.stdin", Impatient())
+
+    assert faces("forget", "obama").code == 130
     assert both.items() == before
 
 

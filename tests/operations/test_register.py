@@ -6,12 +6,14 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from localaws.faults import Fault
 from operations.registering import person_id_of
 from tests.conftest import ROOT
 from tests.operations.conftest import Faces
 from tests.photographs import as_jpeg, group, opened, photograph, resized
-from tests.service import BUCKET, Service
+from tests.service import BUCKET, COLLECTION, Service, without_events
 
 
 def test_a_folder_is_registered_and_what_failed_is_told(
@@ -66,6 +68,25 @@ def test_another_consent_is_recorded(faces: Faces, service: Service, folder: Pat
     service.assert_consistent()
 
 
+def test_what_was_uploaded_by_another_way_is_not_stored_twice(
+    faces: Faces, service: Service, folder: Path
+) -> None:
+    service.upload("faces/obama/one.jpg", photograph("obama.jpg"))
+
+    said = faces("register", folder, "--json")
+    service.settle()
+    before = service.objects()
+    agreed = faces("register", folder, "--consent", "v1", "--json")
+    service.settle()
+
+    assert (said.json["registered"], said.json["unchanged"]) == (2, 1)
+    assert "faces/obama/one.jpg" in before
+    assert len(before) == 3
+    assert (agreed.json["registered"], service.objects()) == (3, before)
+    assert service.photograph("faces/obama/one.jpg")["consent"] == "v1"
+    service.assert_consistent()
+
+
 def test_of_several_faces_the_largest_is_taken_if_wanted(
     faces: Faces, service: Service, tmp_path: Path
 ) -> None:
@@ -79,6 +100,71 @@ def test_of_several_faces_the_largest_is_taken_if_wanted(
     assert [f["code"] for f in refused.json["failed"]] == ["several_faces"]
     assert (taken.code, taken.json["registered"]) == (0, 1)
     assert service.whose(photograph("obama2.jpg")) == "obama"
+
+
+def test_it_is_told_what_to_do_about_a_face(
+    faces: Faces, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HIDE_UNKNOWN_PERSONS", "1")  # from callers, not from operators
+    service.upload("faces/obama/1.jpg", photograph("obama.jpg"))
+    files = {"barack/1.jpg": photograph("obama.jpg"), "both/1.jpg": group("obama.jpg", "biden.jpg")}
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(content)
+
+    said = faces("register", tmp_path, "--json")
+
+    another, several = said.json["failed"]
+    assert (another["personId"], another["detail"]) == ("obama", "The face is registered to obama.")
+    assert "personId" not in several
+    assert "--largest" in several["detail"]
+
+
+def test_names_that_are_no_text_fail_alone(faces: Faces, service: Service, tmp_path: Path) -> None:
+    for name in (b"obama/1.jpg", b"obama/Bad\xff\xfename.jpg", b"Bad\xff\xfename/1.jpg"):
+        path = os.path.join(os.fsencode(tmp_path), name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(photograph("obama.jpg") if name == b"obama/1.jpg" else b"")
+
+    said = faces("register", tmp_path, "--json")
+
+    assert (said.code, said.json["registered"]) == (1, 1)
+    assert {Path(f["photograph"]).name: f["code"] for f in said.json["failed"]} == {
+        "Bad\ufffd\ufffdname": "malformed_request",
+        "Bad\ufffd\ufffdname.jpg": "unsupported_image",
+    }
+    assert "Bad\ufffd\ufffdname.jpg" in faces("register", tmp_path).out
+    wrong = faces("register", os.fsdecode(b"Bad\xff"), "--json")
+    assert (wrong.code, wrong.error["code"]) == (2, "usage")
+
+
+def test_what_cannot_be_looked_into_is_told(
+    faces: Faces, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("empty", "obama/locked", "obama/.hidden", "elsewhere"):
+        (tmp_path / "people" / name).mkdir(parents=True)
+    (tmp_path / "people" / "obama" / "1.jpg").write_bytes(photograph("obama.jpg"))
+    (tmp_path / "people" / "obama" / "gone.jpg").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "people" / "elsewhere" / "album").symlink_to(tmp_path)
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if Path(path).name == "locked":  # root, who may run this, is refused nothing
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", refuse)
+
+    said = faces("register", tmp_path / "people", "--json")
+
+    assert (said.code, said.json["registered"]) == (1, 1)
+    assert {Path(f["photograph"]).name: f["code"] for f in said.json["failed"]} == {
+        "album": "unreadable",
+        "empty": "no_photographs",
+        "gone.jpg": "unreadable",
+        "locked": "unreadable",
+    }
 
 
 def test_the_same_photograph_in_two_folders_is_registered_once(
@@ -109,6 +195,18 @@ def test_a_photograph_too_large_for_a_request_goes_straight_to_s3(
     assert service.whose(photograph("obama2.jpg")) == "obama"
 
 
+def test_a_file_too_large_for_rekognition_is_told_in_words_of_the_command(
+    faces: Faces, service: Service, tmp_path: Path
+) -> None:
+    (tmp_path / "obama").mkdir()
+    (tmp_path / "obama" / "huge.jpg").write_bytes(photograph("obama.jpg") + bytes(15 * 1024 * 1024))
+
+    (failed,) = faces("register", tmp_path, "--json").json["failed"]
+
+    assert failed["code"] == "image_too_large"
+    assert failed["detail"] == "The file has more than 15 MiB."
+
+
 def test_what_ctrl_c_has_stopped_is_gone_on_with(
     faces: Faces, service: Service, tmp_path: Path
 ) -> None:
@@ -135,7 +233,10 @@ def test_what_ctrl_c_has_stopped_is_gone_on_with(
         process.kill()
         process.wait()
     assert process.returncode == 130
-    assert json.loads(out)["interrupted"]
+    report = json.loads(out)
+    assert report["interrupted"]
+    assert report["left"] > 0
+    assert report["registered"] + report["waiting"] + report["left"] == len(sizes)
     assert len(service.objects()) < len(sizes)
 
     said = faces("register", tmp_path, "--json")
@@ -145,6 +246,26 @@ def test_what_ctrl_c_has_stopped_is_gone_on_with(
     service.settle()
     assert service.versions() == len(service.faces()) == len(sizes)
     service.assert_consistent()
+
+
+def test_a_face_that_was_lost_comes_back_where_no_photographs_are_kept(
+    faces: Faces, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEEP_PHOTOGRAPHS", "0")
+    (tmp_path / "obama").mkdir()
+    (tmp_path / "obama" / "1.jpg").write_bytes(photograph("obama.jpg"))
+    with without_events(service):  # which here would be handled with the application's settings
+        faces("register", tmp_path, "--wait", 0)
+        faces("check", "--repair")
+        assert len(service.faces()) == 1
+        service.rekognition.delete_faces(CollectionId=COLLECTION, FaceIds=service.faces())
+        lost = faces("check", "--repair", "--json")
+        again = faces("register", tmp_path, "--wait", 0, "--json")
+        faces("check", "--repair")
+
+    assert (lost.code, again.json["waiting"]) == (1, 1)
+    assert [f["code"] for f in lost.json["repaired"]["failed"]] == ["photograph_not_kept"]
+    assert len(service.faces()) == 1
 
 
 def test_what_is_throttled_is_tried_again(faces: Faces, service: Service, folder: Path) -> None:

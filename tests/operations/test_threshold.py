@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 from PIL import Image
 
 from operations.error_rates import Similarities
+from operations.threshold import recommend
 from tests.operations.conftest import Faces
 from tests.photographs import landscape, photograph
 from tests.service import Service
@@ -39,8 +41,49 @@ def test_it_is_measured_on_photographs(faces: Faces, service: Service, tmp_path:
     with Image.open(plot) as picture:
         assert len(picture.convert("RGB").getcolors(1 << 20) or []) > 10
     assert service.rekognition.list_collections()["CollectionIds"] == ["face-collection"]
-    easier = ("--false-accepts", "0.5", "--plot", plot)
-    assert "confidence" in faces("threshold", "--photos", tmp_path / "photos", *easier).out
+    easier = ("--false-accepts", "0.5", "--plot", plot, "--at", "99")
+    shown = faces("threshold", "--photos", tmp_path / "photos", *easier).out
+    assert "confidence" in shown
+    assert re.search(r"^threshold +99 *$", shown, re.MULTILINE)
+    assert re.search(r"^false accepts +0 of 3 *$", shown, re.MULTILINE)
+    assert "2 people tell too little of others" in shown
+
+
+@pytest.mark.parametrize(("people", "is_recommended"), [(5, False), (19, False), (20, True)])
+def test_of_few_people_nothing_is_recommended(people: int, is_recommended: bool) -> None:
+    names = [f"p{number}" for number in range(people) for _ in range(3)]
+
+    report = recommend(names, similarities(1, people=people), [], wanted=0.1, at=95)
+
+    assert (report.recommended is not None) is is_recommended
+    assert report.at.threshold == 95
+
+
+@pytest.mark.parametrize("plot", ["plot.xyz", "plot", "nowhere/plot.png"])
+def test_a_plot_that_cannot_be_drawn_costs_no_call(
+    faces: Faces, service: Service, tmp_path: Path, plot: str
+) -> None:
+    said = faces("threshold", "--photos", tmp_path, "--plot", tmp_path / plot, "--json")
+
+    assert (said.code, said.error["code"]) == (2, "plot")
+
+
+def test_what_was_measured_is_told_before_it_is_drawn(
+    faces: Faces, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    for name in ("obama", "biden"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.jpg").write_bytes(photograph(f"{name}.jpg"))
+    monkeypatch.setattr("operations.plot.draw", fail)
+    plot = tmp_path / "plot.png"
+
+    said = faces("threshold", "--photos", tmp_path, "--plot", plot, "--json")
+
+    assert (said.code, said.json["people"]) == (2, 2)
+    assert said.error["code"] == "file_error"
 
 
 def test_one_person_is_not_enough(faces: Faces, tmp_path: Path) -> None:

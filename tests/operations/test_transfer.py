@@ -1,5 +1,6 @@
 import json
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,73 @@ def test_damage_and_forgery_are_seen(faces: Faces, registered: Service, tmp_path
 
     assert [failure["code"] for failure in damaged.json["failed"]] == ["damaged"]
     assert (refused.code, refused.error["code"]) == (2, "damaged")
+
+
+def test_what_is_missing_fails_alone(faces: Faces, registered: Service, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    faces("export", out)
+    manifest = out / "manifest.jsonl"
+    biden, obama = (json.loads(line) for line in manifest.read_text().splitlines())
+    (out / "photographs" / biden["sha256"]).unlink()
+    manifest.write_text(f'{json.dumps(biden)}\n{{"key": "fa\n{json.dumps(obama)}\n{{"key": "fa')
+    for key in (biden["key"], obama["key"]):
+        registered.remove(key)
+
+    said = faces("import", out, "--json")
+
+    assert (said.code, said.json["photographs"], said.json["indexed"]) == (1, 3, 1)
+    assert [(f["photograph"], f["code"]) for f in said.json["failed"]] == [
+        ("manifest.jsonl:2", "damaged"),
+        (biden["key"], "unreadable"),
+    ]
+
+
+def test_an_empty_stage_can_be_moved(faces: Faces, service: Service, tmp_path: Path) -> None:
+    exported = faces("export", tmp_path / "out", "--json")
+    imported = faces("import", tmp_path / "out", "--json")
+
+    assert (exported.code, exported.json["photographs"]) == (0, 0)
+    assert (imported.code, imported.json["photographs"]) == (0, 0)
+
+
+def test_what_is_there_does_not_keep_to_the_rate(
+    faces: Faces, registered: Service, tmp_path: Path
+) -> None:
+    faces("export", tmp_path / "out")
+    started = time.monotonic()
+
+    said = faces("import", tmp_path / "out", "--rate", "0.1", "--json")
+
+    assert said.json["unchanged"] == 2
+    assert time.monotonic() - started < 9
+
+
+@pytest.mark.parametrize(
+    ("command", "call"), [("export", "Photographs.read"), ("import", "Photographs.put")]
+)
+def test_what_ctrl_c_has_stopped_is_told(
+    faces: Faces,
+    registered: Service,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    command: str,
+    call: str,
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    if command == "import":
+        faces("export", out)
+        registered.remove("faces/obama/a b+ü.jpg")
+    monkeypatch.setattr(f"chalicelib.storage.{call}", interrupt)
+
+    said, as_json = faces(command, out), faces(command, out, "--json")
+
+    assert (said.code, as_json.code) == (130, 130)
+    assert "Interrupted: the same command goes on from here." in said.out
+    assert as_json.json["interrupted"]
 
 
 def test_other_folders_are_left_alone(faces: Faces, registered: Service, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from infra.pages import (
     publish,
 )
 from localaws.pages import LocalPages
-from localaws.ports import PortInUse
+from localaws.ports import PortUnusable
 from localaws.project import Project
 from localaws.server import EmbeddedAWS
 from tests.conftest import ROOT
@@ -126,7 +126,7 @@ def test_only_what_is_published_is_served() -> None:
 
 
 def test_a_port_in_use_is_told() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(PortInUse):
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(PortUnusable):
         LocalPages(PagesConfig("http://127.0.0.1:8000"), "", taken.getsockname()[1])
 
 
