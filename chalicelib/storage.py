@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import quote, unquote
 
 import msgspec
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from boto3.dynamodb.types import TypeSerializer
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
@@ -769,8 +769,7 @@ class Records:
 
 # --- DynamoDB's wire format -----------------------------------------------------------------
 
-_serializer, _deserializer = TypeSerializer(), TypeDeserializer()
-_encoder = msgspec.json.Encoder(decimal_format="number")
+_serializer = TypeSerializer()
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -786,8 +785,23 @@ def as_item(record: Struct) -> dict[str, Any]:
 
 def from_item(item: Mapping[str, Any], kind: type[R]) -> R:
     """Read a record from an item of DynamoDB."""
-    values = {name: _deserializer.deserialize(value) for name, value in item.items()}
-    return msgspec.json.decode(_encoder.encode(values), type=kind)
+    return msgspec.convert({name: _value(tagged) for name, tagged in item.items()}, kind)
+
+
+def _value(tagged: Mapping[str, Any]) -> Any:
+    """Read one of DynamoDB's attribute values of a record.
+
+    boto3's own reading takes three times as long, since its numbers keep 38 digits.
+    """
+    ((tag, value),) = tagged.items()
+    match tag:
+        case "N":
+            return int(value) if value.isdecimal() else float(value)
+        case "M":
+            return {name: _value(inner) for name, inner in value.items()}
+        case "L":
+            return [_value(inner) for inner in value]
+    return value
 
 
 def _unchanged_since(record: PhotographRecord) -> dict[str, Any]:
