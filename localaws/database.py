@@ -25,6 +25,8 @@ Row = tuple[Any, ...]
 Statement = tuple[str, Row]
 """SQL, and the values for its question marks."""
 
+_QUIET: Final = 2.0
+"""Seconds without a change after which the log is emptied."""
 _SCHEMA_OF_ALL: Final = "CREATE TABLE written_by (name TEXT NOT NULL)"
 # https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 _LOG_HEADER: Final = struct.Struct(">8I")
@@ -163,14 +165,27 @@ class Database:
 
     def _keep_writing(self) -> None:
         """Make, again and again, all the changes that have come while the last were made."""
-        going_on = True
+        going_on, is_logged = True, False
         while going_on:
-            waiting = [self._waiting.get()]
+            try:
+                waiting = [self._waiting.get(timeout=_QUIET if is_logged else None)]
+            except queue.Empty:
+                is_logged = self._keeps_log()
+                continue
+            is_logged = True
             with contextlib.suppress(queue.Empty):
                 while True:
                     waiting.append(self._waiting.get_nowait())
             self._make_changes([write for write in waiting if write is not None])
             going_on = None not in waiting
+
+    def _keeps_log(self) -> bool:
+        """Empty the log, in which what was deleted still stands; say whether that has to wait."""
+        try:
+            busy, *_ = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error:  # as when the disk is full: it is tried again after the next change
+            return False
+        return bool(busy)
 
     def _make_changes(self, writes: Sequence["_Write[Any]"]) -> None:
         try:
