@@ -1,8 +1,9 @@
 """Run the embedded AWS on this machine, with this project's event handlers in it.
 
 Beside it, ``chalice local`` runs the project's API; with ``--api-port`` this does it too, and with
-``--pages-port`` it serves the pages that call it. With ``--only rekognition`` it is just that,
-without the project and the other services.
+``--pages-port`` it serves the pages that call it. With ``--empty`` there is nothing of the project
+in it yet: the project can be deployed to it. With ``--only rekognition`` it is just that, without
+the project and the other services.
 """
 
 import argparse
@@ -56,10 +57,10 @@ def _run(options: argparse.Namespace) -> int:
         try:
             aws = EmbeddedAWS(options.port, data=options.data, fresh=options.fresh)
             running.enter_context(aws)
-            project = install(aws, options.project, options.stage)
+            project = None if options.empty else install(aws, options.project, options.stage)
             aws.functions.redeliver()
             addresses = [f"AWS {aws.url}"]
-            if options.api_port is not None:
+            if project is not None and options.api_port is not None:
                 api = running.enter_context(LocalApi(project, options.api_port))
                 addresses.insert(0, f"API {api.url}")
                 if options.pages_port is not None:
@@ -143,10 +144,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--stage", default="dev", help="whose environment the project gets (dev)")
     parser.add_argument("--data", help="folder to keep everything in; without it nothing is kept")
     parser.add_argument("--fresh", action="store_true", help="forget what is kept there")
+    parser.add_argument(
+        "--empty", action="store_true", help="without the project: an account to deploy to"
+    )
     parser.add_argument("--only", choices=["rekognition"], help="run only this service")
     options = parser.parse_args()
     if options.pages_port is not None and options.api_port is None:
         parser.error("--pages-port needs --api-port: the pages call the API")
+    if options.empty and options.api_port is not None:
+        parser.error("--empty has no API: deploy one")
     return options
 
 

@@ -23,6 +23,7 @@ import requests
 from localaws.account import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
 from localaws.ports import PortUnusable, listen
 from tests.conftest import ROOT
+from tests.infra.project import ProjectCopy
 from tests.photographs import photograph
 from tests.service import TABLE
 
@@ -170,6 +171,18 @@ def test_who_does_not_come_any_more_is_forgotten_here_too(
     monkeypatch.setenv("VERIFICATIONS_NOTED_SINCE", "2020-01-01")
     with started(*command) as process:
         wait_for(process, '"message":"forgetting".*"persons_forgotten":1,"persons_left":0')
+
+
+def test_the_service_can_be_deployed_to_an_empty_one(tmp_path: Path) -> None:
+    with started(*localaws("--port", "0", "--empty")) as process:
+        url = wait_for(process, r"^ready AWS (\S+)$")[1]
+        credentials = {"AWS_ACCESS_KEY_ID": ACCESS_KEY_ID, "AWS_SECRET_ACCESS_KEY": "local"}
+        where = {"AWS_ENDPOINT_URL": url, "AWS_DEFAULT_REGION": REGION}
+
+        done = ProjectCopy(tmp_path).run("deploy", **credentials, **where)
+
+        assert done.code == 0, done.error
+        assert f"deployed: {url}/restapis/" in done.said
 
 
 def test_chalice_local_can_be_started_by_hand_beside_it(tmp_path: Path) -> None:
