@@ -399,7 +399,11 @@ class RecordChanged(Exception):
 
 
 class Records:
-    """The table. Methods raise :class:`botocore.exceptions.ClientError` as DynamoDB does."""
+    """The table. Methods raise :class:`botocore.exceptions.ClientError` as DynamoDB does.
+
+    Items that something else has put into it, as whoever adopts a table may have, count for nothing
+    and are left alone.
+    """
 
     def __init__(self, client: "Callable[[], DynamoDBClient]", table: str) -> None:
         """Take a function that gives the client, so that it is made only when needed."""
@@ -417,13 +421,13 @@ class Records:
     def photographs(self, keys: Iterable[str]) -> dict[str, PhotographRecord]:
         """Read the records of photographs by their keys; those without one are left out."""
         items = self._batch(PhotographRecord.id_of(key) for key in keys)
-        records = [from_item(item, PhotographRecord) for item in items]
-        return {record.image_key: record for record in records}
+        records = (_record(item, PhotographRecord) for item in items)
+        return {record.image_key: record for record in records if record}
 
     def faces(self, face_ids: Iterable[str]) -> dict[str, FaceRecord]:
         """Read the records of faces by their ids; those without one are left out."""
-        records = [from_item(item, FaceRecord) for item in self._batch(face_ids)]
-        return {record.face_id: record for record in records}
+        records = (_record(item, FaceRecord) for item in self._batch(face_ids))
+        return {record.face_id: record for record in records if record}
 
     def is_registered(self, person_id: str) -> bool:
         """Say whether anything is recorded for a person."""
@@ -464,11 +468,12 @@ class Records:
         photographs, faces = [], []
         for item in found["Items"]:
             if item["faceId"]["S"].startswith(PhotographRecord.id_of("")):
-                photographs.append(from_item(item, PhotographRecord))
+                photographs.append(_record(item, PhotographRecord))
             else:
-                faces.append(from_item(item, FaceRecord))
+                faces.append(_record(item, FaceRecord))
         last = found.get("LastEvaluatedKey")
-        return photographs, faces, last["faceId"]["S"] if last else None
+        after = last["faceId"]["S"] if last else None
+        return [one for one in photographs if one], [one for one in faces if one], after
 
     def of_person(self, person_id: str) -> tuple[list[PhotographRecord], list[FaceRecord]]:
         """Read all that is recorded of a person, by the index: what is new may be missing."""
@@ -751,7 +756,7 @@ class Records:
         found = self._client().get_item(
             TableName=self._table, Key=plain({"faceId": id_}), ConsistentRead=True
         )
-        return from_item(found["Item"], kind) if "Item" in found else None
+        return _record(found["Item"], kind) if "Item" in found else None
 
     def _batch(self, ids: Iterable[str]) -> list[Any]:
         """Read items by their hash keys, 100 to a request."""
@@ -786,6 +791,14 @@ def as_item(record: Struct) -> dict[str, Any]:
 def from_item(item: Mapping[str, Any], kind: type[R]) -> R:
     """Read a record from an item of DynamoDB."""
     return msgspec.convert({name: _value(tagged) for name, tagged in item.items()}, kind)
+
+
+def _record(item: Mapping[str, Any], kind: type[R]) -> R | None:
+    """Read a record from an item; None from one that something else has put into the table."""
+    try:
+        return from_item(item, kind)
+    except msgspec.ValidationError:
+        return None
 
 
 def _value(tagged: Mapping[str, Any]) -> Any:

@@ -124,3 +124,33 @@ def test_one_photograph_can_be_indexed_anew(club: Service) -> None:
 
     assert [p["imageKey"] for p in answer["indexed"]] == [KEY]
     club.assert_consistent()
+
+
+def test_what_somebody_else_has_put_into_table_and_collection_does_no_harm(club: Service) -> None:
+    """As in an account where people were registered before there was this service."""
+    old = club.rekognition.index_faces(
+        CollectionId=COLLECTION,
+        Image={"Bytes": resized(photograph("obama.jpg"), 380)},
+        ExternalImageId="obama.jpg",
+    )
+    face_id = old["FaceRecords"][0]["Face"]["FaceId"]
+    items = [
+        {"faceId": face_id, "fullName": "Barack Obama", "imageKey": "index/obama.jpg"},
+        {"faceId": "image#faces/obama/old.jpg", "version": {"n": [1, None, b"x"]}},
+    ]
+    for item in items:
+        club.table.put_item(Item=item)
+
+    assert club.whose(photograph("obama2.jpg")) == "obama"
+    again = club.register(OBAMA, name="Barack Obama", personId="obama")
+    assert again.status_code == 201, again.text
+    club.settle()
+    for body in ({}, {"personId": "obama"}, {"repair": True}):
+        report = club.post("create-index", body)
+        assert report.status_code == 200, report.text
+        assert report.json()["failed"] == []
+
+    assert face_id not in club.faces()  # which nothing accounts for
+    assert len(club.faces()) == 3
+    for item in items:
+        assert club.items()[item["faceId"]]["faceId"] == item["faceId"]
