@@ -113,7 +113,7 @@ def _remove_strays(converger: Converger, person_ids: Collection[str]) -> None:
     present = {
         photograph.key: external_image_id(person_id, photograph.key)
         for person_id in person_ids
-        for photograph in converger.photographs.of_person(person_id)
+        for photograph in converger.photographs.below(folder_of(person_id))
     }
     accounted = set(present.values())
     converger.faces.forget([face_id for face_id, name in faces if name not in accounted])
@@ -174,7 +174,7 @@ def _last_seen_before(day: str, records: Records) -> set[str]:
 
 def _has_come(person_id: str, limit: date, converger: Converger) -> bool:
     """Say whether a person has a new photograph, which may not be indexed yet."""
-    photographs = converger.photographs.of_person(person_id)
+    photographs = converger.photographs.below(folder_of(person_id))
     return any(photograph.day >= limit.isoformat() for photograph in photographs)
 
 

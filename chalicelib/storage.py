@@ -231,10 +231,10 @@ class Photographs:
             for item in listing.get("Contents", [])
         ]
 
-    def of_person(self, person_id: str) -> Iterator[ListedPhotograph]:
-        """Go through a person's photographs, as they are now."""
+    def below(self, prefix: str) -> Iterator[ListedPhotograph]:
+        """Go through the objects whose keys begin so, as they are now."""
         after = None
-        while page := self.page(folder_of(person_id), after, _LISTED):
+        while page := self.page(prefix, after, _LISTED):
             yield from page
             after = page[-1].key
 

@@ -155,11 +155,8 @@ def repair(stage: Stage, advance: Callable[[int], None]) -> Repair:
 
 
 def _read(stage: Stage) -> _State:
-    objects: dict[str, str] = {}
-    after = None
-    while page := stage.photographs.page(PREFIX, after, PAGE):
-        after = page[-1].key
-        objects |= {item.key: item.etag for item in page if not item.key.endswith("/")}
+    stored = stage.photographs.below(PREFIX)
+    objects = {item.key: item.etag for item in stored if not item.key.endswith("/")}
     photographs: dict[str, PhotographRecord] = {}
     face_records: dict[str, FaceRecord] = {}
     after = None

@@ -26,7 +26,14 @@ from chalicelib.errors import (
 )
 from chalicelib.images import MAX_INLINE_BYTES, MAX_STORED_BYTES, from_bytes
 from chalicelib.messages import RegisterRequest
-from chalicelib.storage import PREFIX, PhotographRecord, describe, image_key, person_of
+from chalicelib.storage import (
+    PREFIX,
+    PhotographRecord,
+    describe,
+    folder_of,
+    image_key,
+    person_of,
+)
 from operations.errors import CannotDo
 from operations.pacing import Pace
 from operations.settling import wait_until_indexed
@@ -260,7 +267,7 @@ class _Run:
         """
         person = candidate.person_id
         if person not in self._etags:
-            listed = self._stage.photographs.of_person(person)
+            listed = self._stage.photographs.below(folder_of(person))
             self._etags[person] = {item.etag: item.key for item in listed}
         key = self._etags[person].get(candidate.etag, candidate.key)
         return replace(candidate, key=key, is_uploaded=key != candidate.key)

@@ -28,7 +28,6 @@ from operations.stage import Stage
 
 MANIFEST, TRAIL, PHOTOGRAPHS = "manifest.jsonl", "trail.jsonl", "photographs"
 PAGE = 100
-MOST_LISTED = 1000
 RATE = 100.0
 """Photographs read per second."""
 
@@ -183,7 +182,7 @@ def _bring_in(
 ) -> None:
     lines = _read_manifest(folder, report.failed)
     report.photographs = len(lines) + len(report.failed)
-    there = lines.keys() & _keys(stage)
+    there = lines.keys() & {item.key for item in stage.photographs.below(PREFIX)}
     waiting |= dict.fromkeys(there, False)
     report.unchanged = len(there)
     operator = stage.operator
@@ -228,14 +227,6 @@ def _bring_in(
 
     progress.begin("indexing", len(waiting))
     report.waiting = len(wait_until_indexed(stage, list(waiting), patience, settled))
-
-
-def _keys(stage: Stage) -> Iterator[str]:
-    """Go through the keys of all photographs that are in S3."""
-    after = None
-    while page := stage.photographs.page(PREFIX, after, MOST_LISTED):
-        after = page[-1].key
-        yield from (item.key for item in page)
 
 
 def _listed(stage: Stage, report: Export) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,6 @@ from chalicelib.audit import AuditTrail
 from chalicelib.convergence import Converger, Outcome
 from chalicelib.indexing import Position, Walk
 from localaws.faults import Fault
-from tests.conftest import restrict
 from tests.photographs import photograph
 from tests.service import BUCKET, Service, without_events
 
@@ -28,15 +27,6 @@ def quiet(service: Service) -> Iterator[Service]:
     with without_events(service):
         service.s3.put_object(Bucket=BUCKET, Key=KEY, Body=photograph("obama.jpg"))
         yield service
-
-
-@pytest.fixture
-def letting_go(quiet: Service) -> Iterator[Converger]:
-    """What converges photographs where they are not kept."""
-    settings = replace(app.settings, keep_photographs=False)
-    restrict(quiet.aws, keeps_photographs=False)
-    yield Converger(app.photographs, app.records, app.faces, app.converger().audit, settings)
-    restrict(quiet.aws)
 
 
 class Meeting:

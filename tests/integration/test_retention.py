@@ -1,30 +1,18 @@
 """Photographs that are not kept: the face stays, the picture goes."""
 
-from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
-from msgspec.structs import replace
 
 import app
 from chalicelib.convergence import Converger
 from chalicelib.indexing import create_index
 from chalicelib.messages import CreateIndexRequest
 from chalicelib.settings import Settings
-from tests.conftest import restrict
 from tests.photographs import landscape, photograph, resized
 from tests.service import BUCKET, COLLECTION, Service
 
 KEY = "faces/obama/a.jpg"
-
-
-@pytest.fixture
-def converger(service: Service) -> Iterator[Converger]:
-    """What converges photographs where they are not kept; the handlers beside it keep them."""
-    settings = replace(app.settings, keep_photographs=False)
-    restrict(service.aws, keeps_photographs=False)
-    yield Converger(app.photographs, app.records, app.faces, app.converger().audit, settings)
-    restrict(service.aws)
 
 
 def contents(service: Service) -> list[bytes]:
@@ -36,12 +24,12 @@ def contents(service: Service) -> list[bytes]:
     ]
 
 
-def test_the_face_stays_and_the_picture_goes(service: Service, converger: Converger) -> None:
+def test_the_face_stays_and_the_picture_goes(service: Service, letting_go: Converger) -> None:
     service.upload(KEY, resized(photograph("obama.jpg"), 500))
     service.upload(KEY, photograph("obama.jpg"), Metadata={"name": "Barack", "consent": "v1"})
     faces, items = service.faces(), service.items()
 
-    converger.converge(KEY, uuid4().hex)
+    letting_go.converge(KEY, uuid4().hex)
     service.settle()
 
     (left,) = contents(service)
@@ -53,17 +41,17 @@ def test_the_face_stays_and_the_picture_goes(service: Service, converger: Conver
 
 
 def test_who_removes_the_placeholder_removes_the_face(
-    service: Service, converger: Converger
+    service: Service, letting_go: Converger
 ) -> None:
     service.upload(KEY, photograph("obama.jpg"))
-    converger.converge(KEY, uuid4().hex)
+    letting_go.converge(KEY, uuid4().hex)
     service.remove(KEY)
 
     assert (service.faces(), service.items()) == ([], {})
 
 
 def test_a_later_photograph_is_not_lost(
-    service: Service, converger: Converger, monkeypatch: pytest.MonkeyPatch
+    service: Service, letting_go: Converger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.upload(KEY, photograph("obama.jpg"))
     let_go = app.photographs.let_go
@@ -74,7 +62,7 @@ def test_a_later_photograph_is_not_lost(
         return let_go(stored)  # type: ignore[arg-type]
 
     monkeypatch.setattr(app.photographs, "let_go", slowly)
-    converger.converge(KEY, uuid4().hex)
+    letting_go.converge(KEY, uuid4().hex)
     service.settle()
 
     assert service.whose(photograph("biden.jpg")) == "obama"  # whose folder it is
@@ -84,14 +72,14 @@ def test_a_later_photograph_is_not_lost(
 
 
 def test_what_was_kept_before_is_let_go_by_create_index(
-    service: Service, converger: Converger
+    service: Service, letting_go: Converger
 ) -> None:
     service.upload(KEY, photograph("obama.jpg"))
     service.upload("faces/sky/b.jpg", landscape())
 
-    create_index(CreateIndexRequest(), converger, uuid4().hex, Settings(index_rate=100))
+    create_index(CreateIndexRequest(), letting_go, uuid4().hex, Settings(index_rate=100))
     service.settle()
-    looked_at = [step.outcome for step in _steps(converger)]
+    looked_at = [step.outcome for step in _steps(letting_go)]
 
     assert all(content.startswith(b"The photograph ") for content in contents(service))
     assert len(contents(service)) == 2
@@ -99,17 +87,17 @@ def test_what_was_kept_before_is_let_go_by_create_index(
     service.assert_consistent()
 
 
-def _steps(converger: Converger) -> list[object]:
+def _steps(letting_go: Converger) -> list[object]:
     from chalicelib.indexing import Position, Walk
 
-    return list(Walk(converger, None, repair=False).steps(Position()))
+    return list(Walk(letting_go, None, repair=False).steps(Position()))
 
 
 def test_repair_keeps_the_faces_of_what_was_not_kept(
-    service: Service, converger: Converger
+    service: Service, letting_go: Converger
 ) -> None:
     service.upload(KEY, photograph("obama.jpg"))
-    converger.converge(KEY, uuid4().hex)
+    letting_go.converge(KEY, uuid4().hex)
     service.settle()
     faces = service.faces()
 
@@ -120,10 +108,10 @@ def test_repair_keeps_the_faces_of_what_was_not_kept(
 
 
 def test_a_face_that_is_lost_has_to_be_registered_again(
-    service: Service, converger: Converger
+    service: Service, letting_go: Converger
 ) -> None:
     service.upload(KEY, photograph("obama.jpg"))
-    converger.converge(KEY, uuid4().hex)
+    letting_go.converge(KEY, uuid4().hex)
     service.settle()
     service.rekognition.delete_faces(CollectionId=COLLECTION, FaceIds=service.faces())
 
@@ -136,12 +124,12 @@ def test_a_face_that_is_lost_has_to_be_registered_again(
 
 
 def test_a_face_that_is_lost_can_be_registered_over_http(
-    service: Service, converger: Converger
+    service: Service, letting_go: Converger
 ) -> None:
     person = {"name": "Barack Obama", "personId": "obama"}
     key = service.register(photograph("obama.jpg"), **person).json()["imageKey"]
     service.settle()
-    converger.converge(key, uuid4().hex)
+    letting_go.converge(key, uuid4().hex)
     service.settle()
     service.rekognition.delete_faces(CollectionId=COLLECTION, FaceIds=service.faces())
     service.post("create-index", {"repair": True})
@@ -152,12 +140,12 @@ def test_a_face_that_is_lost_can_be_registered_over_http(
 
 
 def test_registering_the_same_photograph_again_changes_nothing(
-    service: Service, converger: Converger
+    service: Service, letting_go: Converger
 ) -> None:
     person = {"name": "Barack Obama", "personId": "obama"}
     key = service.register(photograph("obama.jpg"), **person).json()["imageKey"]
     service.settle()
-    converger.converge(key, uuid4().hex)
+    letting_go.converge(key, uuid4().hex)
     service.settle()
     before = (service.items(), contents(service))
 

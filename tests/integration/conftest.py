@@ -1,0 +1,20 @@
+"""What several of these tests begin with."""
+
+from collections.abc import Iterator
+
+import pytest
+from msgspec.structs import replace
+
+import app
+from chalicelib.convergence import Converger
+from tests.conftest import restrict
+from tests.service import Service
+
+
+@pytest.fixture
+def letting_go(service: Service) -> Iterator[Converger]:
+    """What converges photographs where they are not kept; the handlers beside it keep them."""
+    settings = replace(app.settings, keep_photographs=False)
+    restrict(service.aws, keeps_photographs=False)
+    yield Converger(app.photographs, app.records, app.faces, app.converger().audit, settings)
+    restrict(service.aws)
