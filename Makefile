@@ -1,4 +1,4 @@
-# make run and make test set themselves up: they need Python 3.11 or newer with pip, and nothing else.
+# make run and make test set themselves up: they need Python 3.11 to 3.14 with pip, and nothing else.
 
 PYTHON     ?= python3
 VENV       ?= .venv
@@ -10,20 +10,26 @@ RUNS       ?= 3000
 MINUTES    ?= 10
 DATA       ?= data
 
-BIN       := $(VENV)/bin
-INSTALLED := $(VENV)/.installed
+BIN        := $(VENV)/bin
+# What running needs is installed into the environment first, what development needs on top of it.
+TO_RUN     := $(VENV)/.to-run
+TO_DEVELOP := $(VENV)/.to-develop
+PIP         = $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test deploy undeploy fuzz soak bench redrive openapi docs screenshots check format clean
+.PHONY: help run test deploy undeploy fuzz soak bench redrive openapi docs screenshots lock check format clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
-run: $(INSTALLED) ## run the whole service on this machine; FRESH=1 forgets who is registered
-	@$(BIN)/python -m localaws --port $(AWS_PORT) --api-port $(API_PORT) --pages-port $(PAGES_PORT) --data '$(DATA)' $(if $(filter-out 0,$(FRESH)),--fresh)
+run: $(TO_RUN) ## run the whole service on this machine; FRESH=1 forgets who is registered
+	@$(BIN)/python -m facial_recognition.local --port $(AWS_PORT) --api-port $(API_PORT) --pages-port $(PAGES_PORT) --data '$(DATA)' $(if $(filter-out 0,$(FRESH)),--fresh)
 
-test: $(INSTALLED) ## run every test
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+IN_PARALLEL = -n auto --maxprocesses 4 --dist loadfile
+
+test: $(TO_DEVELOP) ## run every test
+	@cd localaws && $(abspath $(BIN))/python -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)
 
 # What is asked for here is kept in .chalice/config.json; docs/deployment.md tells of each.
 DEPLOY = $(if $(AUTH),--auth '$(AUTH)') $(if $(OPEN_TO_ALL),--open-to-all) \
@@ -32,54 +38,67 @@ DEPLOY = $(if $(AUTH),--auth '$(AUTH)') $(if $(OPEN_TO_ALL),--open-to-all) \
          $(if $(FORGET_AFTER_DAYS),--forget-after-days '$(FORGET_AFTER_DAYS)') \
          $(if $(WITHOUT),--without '$(WITHOUT)')
 
-deploy: $(INSTALLED) ## deploy to AWS: make deploy STAGE=prod
-	@$(BIN)/python -m infra.deploy --stage $(STAGE) $(DEPLOY)
+deploy: $(TO_RUN) ## deploy to AWS: make deploy STAGE=prod
+	@$(BIN)/python -m facial_recognition.infra.deploy --stage $(STAGE) $(DEPLOY)
 
-undeploy: $(INSTALLED) ## take it off AWS and leave the data: make undeploy STAGE=prod
-	@$(BIN)/python -m infra.undeploy --stage $(STAGE) $(if $(DELETE_DATA),--delete-data) $(if $(CONFIRM),--confirm '$(CONFIRM)')
+undeploy: $(TO_RUN) ## take it off AWS and leave the data: make undeploy STAGE=prod
+	@$(BIN)/python -m facial_recognition.infra.undeploy --stage $(STAGE) $(if $(DELETE_DATA),--delete-data) $(if $(CONFIRM),--confirm '$(CONFIRM)')
 
-fuzz: $(INSTALLED) ## try a million inputs and, for MINUTES, requests: is each answered as specified?
+fuzz: $(TO_DEVELOP) ## try a million inputs and, for MINUTES, requests: is each answered as specified?
 	@FUZZ_EXAMPLES=6000 FUZZ_SECONDS=$$(( $(MINUTES) * 60 )) $(BIN)/python -m pytest -s tests/contract/test_fuzz.py tests/contract/test_specification.py
 
-soak: $(INSTALLED) ## try thousands of histories with faults: does all end in agreement?
+soak: $(TO_DEVELOP) ## try thousands of histories with faults: does all end in agreement?
 	@CONVERGENCE_RUNS=$(RUNS) $(BIN)/python -m pytest tests/integration/test_convergence.py
 
-bench: $(INSTALLED) ## measure everything: make bench PHOTOS=DIR, a folder per person
+bench: $(TO_DEVELOP) ## measure everything: make bench PHOTOS=DIR, a folder per person
 	@$(BIN)/python -m bench.report --photos '$(PHOTOS)'
 
-redrive: $(INSTALLED) ## put the events that failed through again
-	@$(BIN)/python -m infra.redrive --stage $(STAGE)
+redrive: $(TO_RUN) ## put the events that failed through again
+	@$(BIN)/python -m facial_recognition.infra.redrive --stage $(STAGE)
 
-openapi: $(INSTALLED) ## write docs/openapi.json and docs/api.html anew
-	@$(BIN)/python -m infra.openapi
+openapi: $(TO_DEVELOP) ## write docs/openapi.json and docs/api.html anew
+	@$(BIN)/python -m facial_recognition.specification.document
 
-docs: $(INSTALLED) ## build the documentation into site/
+docs: $(TO_DEVELOP) ## build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-screenshots: $(INSTALLED) ## make docs/screenshots anew; needs Chromium
+screenshots: $(TO_DEVELOP) ## make docs/screenshots anew; needs Chromium
 	@$(BIN)/python -m tests.browser.screenshots
 
-check: $(INSTALLED) ## lint and check types
+check: $(TO_DEVELOP) ## lint and check types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-format: $(INSTALLED) ## format the code
+format: $(TO_DEVELOP) ## format the code
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
 clean: ## remove what was installed and cached
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache
 
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+       --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
+
+lock: $(TO_DEVELOP) ## pin all packages with hashes, from requirements/*.in; UPGRADE=1 takes newer ones
+	@$(LOCK) --output-file requirements.txt requirements/lambda.in
+	@$(LOCK) --output-file requirements/run.txt requirements/run.in
+	@$(LOCK) --output-file requirements/dev.txt requirements/dev.in
+
 # pip comes from outside the environment, since not every Python can put one into it.
-$(INSTALLED): requirements.txt requirements-dev.txt
+$(TO_RUN): requirements/run.txt pyproject.toml localaws/pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "error: there is no $(PYTHON); install Python 3.11 or newer, or name one: make PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"error: Python 3.11 or newer is needed, this one is {v[0]}.{v[1]}; name another: make PYTHON=...")'
 	@$(PYTHON) -m pip --version >/dev/null 2>&1 || { echo "error: $(PYTHON) has no pip; install it (Debian: apt-get install python3-pip)" >&2; exit 1; }
 	@echo "installing into $(VENV) ..."
 	@$(PYTHON) -m venv --without-pip --clear $(VENV)
-	@$(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check install -r requirements-dev.txt
+	@$(PIP) install --require-hashes -r requirements/run.txt
+	@$(PIP) install --no-deps -e . -e localaws
+	@touch $@
+
+$(TO_DEVELOP): $(TO_RUN) requirements/dev.txt
+	@$(PIP) install --require-hashes -r requirements/dev.txt
 	@# It comes with mkdocs, which needs it only to serve. With it there, chalice local begins anew
 	@# whenever any file is so much as opened, those of its own environment too.
-	@$(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check uninstall --yes --quiet watchdog
+	@$(PIP) uninstall --yes --quiet watchdog
 	@touch $@

@@ -23,8 +23,8 @@ import requests
 from bench.photos import people_folder
 from bench.tables import print_table
 from chalicelib.settings import Settings
-from localaws.api import LocalApi
-from localaws.project import install
+from facial_recognition.local.api import LocalApi
+from facial_recognition.local.project import install
 from localaws.server import EmbeddedAWS
 
 ROOT = Path(__file__).parent.parent

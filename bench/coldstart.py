@@ -27,9 +27,9 @@ import boto3
 
 from bench.tables import print_table
 from chalicelib.settings import Settings
-from localaws.deployed import runtime
-from localaws.project import make_data
+from facial_recognition.local.project import make_data
 from localaws.server import EmbeddedAWS, clear_environment
+from localaws.services.lambda_ import runtime
 
 ROOT = Path(__file__).parent.parent
 BARE = """

@@ -29,10 +29,10 @@ from PIL import Image
 from bench.photos import people_folder
 from bench.tables import print_table
 from chalicelib.settings import Settings
-from localaws.faults import Fault
-from localaws.project import Project, install, set_up
+from facial_recognition.local.project import Project, install, set_up
+from facial_recognition.local.workers import APP
+from localaws.middleware.faults import Fault
 from localaws.server import EmbeddedAWS
-from localaws.workers import APP
 
 ROOT = Path(__file__).parent.parent
 ADMITTED = 50

@@ -20,10 +20,10 @@ import requests
 from playwright.sync_api import sync_playwright
 
 from bench.tables import print_table
-from infra.pages import PagesConfig
-from localaws.api import LocalApi
-from localaws.pages import LocalPages
-from localaws.project import install
+from facial_recognition.infra.pages import PagesConfig
+from facial_recognition.local.api import LocalApi
+from facial_recognition.local.pages import LocalPages
+from facial_recognition.local.project import install
 from localaws.server import EmbeddedAWS
 from tests.browser import browsing
 

@@ -175,7 +175,15 @@ def soak(photos: Path, seconds: float, clients: int) -> Outcome:
     outcome = Outcome(seconds)
     with tempfile.TemporaryDirectory() as folder:
         server = subprocess.Popen(
-            [sys.executable, "-m", "localaws", "--port", "0", "--data", f"{folder}/data"],
+            [
+                sys.executable,
+                "-m",
+                "facial_recognition.local",
+                "--port",
+                "0",
+                "--data",
+                f"{folder}/data",
+            ],
             stdout=subprocess.PIPE,
             text=True,
         )

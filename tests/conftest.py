@@ -9,12 +9,12 @@ import pytest
 
 from chalicelib import clients
 from chalicelib.settings import Settings
-from infra.stages import FORGET, Names, let_go, point
-from localaws.api import LocalApi
-from localaws.project import Project, install, set_up
+from facial_recognition.infra.stages import FORGET, Names, let_go, point
+from facial_recognition.local.api import LocalApi
+from facial_recognition.local.project import Project, install, set_up
+from facial_recognition.local.workers import APP
 from localaws.server import EmbeddedAWS
-from localaws.workers import APP
-from tests.service import Service
+from tests.support.service import Service
 
 ROOT = Path(__file__).parent.parent
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from playwright.sync_api import Browser, Page, Playwright, expect
 
-from tests.photographs import opened
+from sample_photographs import opened
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, expect, sync_playwright
 
-from infra.pages import PagesConfig
-from localaws.pages import LocalPages
+from facial_recognition.infra.pages import PagesConfig
+from facial_recognition.local.pages import LocalPages
+from sample_photographs import photograph
 from tests.browser import browsing
 from tests.browser import whole as whole_service
-from tests.photographs import photograph
-from tests.service import Service
+from tests.support.service import Service
 
 PATIENCE = 30_000
 

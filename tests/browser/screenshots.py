@@ -16,6 +16,7 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
+from sample_photographs import group, landscape, photograph, resized
 from tests.browser import browsing, whole
 from tests.browser.people import (
     choose,
@@ -26,7 +27,6 @@ from tests.browser.people import (
     register,
 )
 from tests.conftest import ROOT
-from tests.photographs import group, landscape, photograph, resized
 
 FOLDER = ROOT / "docs" / "screenshots"
 SCHEMES = ("light", "dark")

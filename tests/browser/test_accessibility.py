@@ -7,8 +7,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from infra.pages import PagesConfig
-from localaws.pages import LocalPages
+from facial_recognition.infra.pages import PagesConfig
+from facial_recognition.local.pages import LocalPages
+from sample_photographs import landscape, photograph
 from tests.browser.browsing import PHONE
 from tests.browser.conftest import Open
 from tests.browser.people import (
@@ -18,8 +19,7 @@ from tests.browser.people import (
     press,
     register,
 )
-from tests.photographs import landscape, photograph
-from tests.service import Service
+from tests.support.service import Service
 
 RULES: Any = {
     "runOnly": [

@@ -5,14 +5,14 @@ import socket
 import pytest
 from playwright.sync_api import Page, Playwright, Route, expect
 
-from infra.pages import PagesConfig
-from localaws.pages import LocalPages
+from facial_recognition.infra.pages import PagesConfig
+from facial_recognition.local.pages import LocalPages
+from sample_photographs import photograph
 from tests.browser import browsing, gateway
 from tests.browser.conftest import Open
 from tests.browser.people import choose, expect_answer, expect_registered, introduce, item, press
 from tests.browser.people import register as choose_to_register
-from tests.photographs import photograph
-from tests.service import Service
+from tests.support.service import Service
 
 KEY = "k3y-of-this-stage"
 

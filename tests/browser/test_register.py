@@ -9,11 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.browsing import DESKTOP, PHONE, drop
-from tests.browser.conftest import Open
-from tests.browser.people import expect_registered, introduce, item, press, register
-from tests.browser.whole import WholeService
-from tests.photographs import (
+from sample_photographs import (
     encoded,
     group,
     landscape,
@@ -22,7 +18,11 @@ from tests.photographs import (
     resized,
     rotated,
 )
-from tests.service import BUCKET, Service
+from tests.browser.browsing import DESKTOP, PHONE, drop
+from tests.browser.conftest import Open
+from tests.browser.people import expect_registered, introduce, item, press, register
+from tests.browser.whole import WholeService
+from tests.support.service import BUCKET, Service
 
 
 def stored(service: Service, key: str) -> bytes:

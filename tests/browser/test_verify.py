@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Playwright, expect
 
+from sample_photographs import group, landscape, photograph
 from tests.browser import browsing
 from tests.browser.browsing import DESKTOP, PHONE, drop
 from tests.browser.conftest import Open
 from tests.browser.people import choose, expect_answer, press
-from tests.photographs import group, landscape, photograph
-from tests.service import Service
+from tests.support.service import Service
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any
 import boto3
 
 from tests.conftest import ROOT
-from tests.service import BUCKET
+from tests.support.service import BUCKET
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def running(**environment: str) -> Iterator[WholeService]:
     """Start it on free ports, with further variables in its environment."""
     ports = ("--port", "0", "--api-port", "0", "--pages-port", "0")
     process = subprocess.Popen(
-        [sys.executable, "-m", "localaws", *ports],
+        [sys.executable, "-m", "facial_recognition.local", *ports],
         cwd=ROOT,
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,

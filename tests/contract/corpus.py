@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from tests.photographs import as_jpeg, encoded, opened, photograph, resized, rotated
+from sample_photographs import as_jpeg, encoded, opened, photograph, resized, rotated
 
 Answers = frozenset[tuple[int, str]]
 

@@ -9,7 +9,7 @@ from typing import Any
 import schemathesis
 from hypothesis import strategies as st
 
-from tests.photographs import landscape, photograph, resized
+from sample_photographs import landscape, photograph, resized
 
 PHOTOGRAPHS = [
     resized(photograph("obama.jpg"), 400),

@@ -16,8 +16,8 @@ from chalicelib.messages import RegisterRequest, VerifyRequest
 from chalicelib.registration import register
 from chalicelib.settings import Settings
 from chalicelib.storage import Photographs, Records
-from tests.photographs import photograph
-from tests.service import BUCKET, COLLECTION, TABLE, Service
+from sample_photographs import photograph
+from tests.support.service import BUCKET, COLLECTION, TABLE, Service
 
 OPEN = Settings()
 HIDING = Settings.from_environment({"HIDE_UNKNOWN_PERSONS": "true"})

@@ -19,7 +19,7 @@ from chalice.app import (
 from chalice.config import Config
 
 from chalicelib import messages
-from localaws.api import LocalApi
+from facial_recognition.local.api import LocalApi
 from tests.contract.answers import assert_headers, problem
 
 SECRET = "arn:aws:secret"

@@ -8,11 +8,11 @@ import pytest
 
 from chalicelib import images
 from chalicelib.errors import Problem
-from localaws.project import Project, set_up
+from facial_recognition.local.project import Project, set_up
+from sample_photographs import photograph, resized, rotated
 from tests.contract.answers import assert_headers
 from tests.contract.corpus import RECOGNISED, Answers, Odd, odd_images
-from tests.photographs import photograph, resized, rotated
-from tests.service import Service
+from tests.support.service import Service
 
 
 @pytest.fixture(scope="module")

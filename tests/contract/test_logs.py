@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.photographs import landscape, photograph
-from tests.service import Service
+from sample_photographs import landscape, photograph
+from tests.support.service import Service
 
 NAME = "Zaphod Beeblebrox \N{PILE OF POO}"
 PERSON = "zaphod-0815"

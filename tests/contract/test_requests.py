@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from localaws.api import LocalApi
-from localaws.project import Project
+from facial_recognition.local.api import LocalApi
+from facial_recognition.local.project import Project
+from sample_photographs import encoded, landscape, opened, photograph, resized
 from tests.contract.answers import assert_headers, exchange, problem, receive
-from tests.photographs import encoded, landscape, opened, photograph, resized
-from tests.service import Service
+from tests.support.service import Service
 
 # A later Python gets to the bottom of it, and sees what it is.
 NESTED = "nested too deeply" if sys.version_info < (3, 14) else "Expected neither"

@@ -13,9 +13,9 @@ from jsonschema import Draft202012Validator
 
 import app
 from chalicelib import errors
-from infra import openapi
+from facial_recognition.specification import document as openapi
 from tests.conftest import ROOT
-from tests.service import Service
+from tests.support.service import Service
 
 DOCUMENT: dict[str, Any] = json.loads(openapi.DOCUMENT.read_text())
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "0"))

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from laboratory import Laboratory
 from localaws.server import EmbeddedAWS
 from tests.deploy.deployment import Deployment, deployed
-from tests.deploy.laboratory import Laboratory
 from tests.deploy.rehearsal import rehearse
 
 

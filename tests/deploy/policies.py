@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from chalicelib.settings import Settings
-from infra.stages import Names, point
-from localaws.permissions.grants import as_table
+from facial_recognition.infra.stages import Names, point
+from localaws.middleware.permissions.grants import as_table
 from tests.deploy.deployment import FUNCTION, ROOT
 
 FILES = {

@@ -2,8 +2,8 @@
 
 import requests
 
+from sample_photographs import landscape, photograph, resized
 from tests.deploy.deployment import BUCKET, COLLECTION, TABLE, TIMEOUT, Deployment
-from tests.photographs import landscape, photograph, resized
 
 OBAMA, OBAMA_2, OBAMA_3, BIDEN = (
     resized(photograph(name), 400)

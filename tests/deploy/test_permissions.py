@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import requests
 
+from laboratory import Laboratory, error_of
 from localaws.account import ACCOUNT_ID, REGION
-from tests.deploy.laboratory import Laboratory, error_of
-from tests.photographs import photograph, resized
+from sample_photographs import photograph, resized
 
 EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from chalicelib.telemetry import METRICS, THROTTLES
-from localaws.permissions.actions import Need
-from localaws.permissions.grants import Grant, grants_of, not_needed
-from localaws.permissions.policies import Policy
+from localaws.middleware.permissions.actions import Need
+from localaws.middleware.permissions.grants import Grant, grants_of, not_needed
+from localaws.services.iam.policies import Policy
 from tests.deploy.deployment import FUNCTION, Deployment
 from tests.deploy.policies import FILES, committed
-from tests.telemetry import metrics_in
+from tests.support.telemetry import metrics_in
 
 FUNCTIONS = sorted(FILES)
 

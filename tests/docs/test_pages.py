@@ -16,8 +16,8 @@ import pytest
 from awscli.clidriver import create_clidriver
 
 from chalicelib.settings import Settings
-from infra import data
-from localaws.permissions.grants import as_table
+from facial_recognition.infra import data
+from localaws.middleware.permissions.grants import as_table
 from tests.conftest import ROOT
 from tests.deploy.policies import FILES, committed
 

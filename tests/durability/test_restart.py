@@ -19,8 +19,8 @@ import requests
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.integration.test_processes import localaws, started, wait_for
-from tests.photographs import photograph, resized
+from sample_photographs import photograph, resized
+from tests.support.processes import localaws, run_service, started, wait_for
 
 BUCKET, TABLE, COLLECTION = "facial-recognition-data-bucket", "face-metadata", "face-collection"
 WRITES = 500
@@ -60,7 +60,8 @@ class Server:
 
 @contextmanager
 def serving(folder: Path, *options: str) -> Iterator[Server]:
-    with started(*localaws("--port", "0", "--data", str(folder), *options)) as process:
+    command = localaws if "--only" in options else run_service
+    with started(*command("--port", "0", "--data", str(folder), *options)) as process:
         yield Server(process)
 
 
@@ -181,7 +182,7 @@ def test_everything_is_as_it_was(tmp_path: Path) -> None:
         after = seen(server, upload)
         finish(server, upload)
         second = subprocess.run(
-            localaws("--port", "0", "--data", str(tmp_path)),
+            run_service("--port", "0", "--data", str(tmp_path)),
             capture_output=True,
             text=True,
             check=False,
@@ -345,9 +346,9 @@ def test_a_body_that_is_damaged_is_not_given_out(tmp_path: Path) -> None:
 
 def test_damaged_data_is_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "rekognition.db").write_bytes(b"no database at all")
-    for only in ((), ("--only", "rekognition")):
+    for command, only in ((run_service, ()), (localaws, ()), (localaws, ("--only", "rekognition"))):
         done = subprocess.run(
-            localaws("--port", "0", "--data", str(tmp_path), *only),
+            command("--port", "0", "--data", str(tmp_path), *only),
             capture_output=True,
             text=True,
             check=False,

@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import ImageOps
 
 from bench.soak import soak
-from tests.photographs import as_jpeg, opened, photograph, resized
+from sample_photographs import as_jpeg, opened, photograph, resized
 
 CLIENTS = 32
 SECONDS = 8.0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from localaws.project import Project
+from facial_recognition.local.project import Project
 from localaws.server import EmbeddedAWS
 from tests.infra.project import ProjectCopy
 

@@ -10,10 +10,17 @@ from typing import Any
 import boto3
 
 from chalicelib.settings import Settings
-from infra.stages import Stage
+from facial_recognition.infra.stages import Stage
 
 ROOT = Path(__file__).parent.parent.parent
-DEPLOYED_WITH = ["app.py", "chalicelib", "infra", "web", "requirements.txt", ".chalice"]
+DEPLOYED_WITH = [
+    "app.py",
+    "chalicelib",
+    "facial_recognition",
+    "web",
+    "requirements.txt",
+    ".chalice",
+]
 BUILT = Path(".chalice") / "deployments"
 """Where Chalice keeps the packages that it has built."""
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -57,10 +64,10 @@ class ProjectCopy:
         stage.save()
 
     def run(self, module: str, *options: str, **environment: str) -> "Done":
-        """Run ``python -m infra.<module> --stage prod`` with further options."""
+        """Run ``python -m facial_recognition.infra.<module> --stage prod`` with further options."""
         stage = () if "--stage" in options else ("--stage", "prod")
         done = subprocess.run(
-            [sys.executable, "-m", f"infra.{module}", *stage, *options],
+            [sys.executable, "-m", f"facial_recognition.infra.{module}", *stage, *options],
             cwd=self.folder,
             env={**os.environ, **environment},
             capture_output=True,

@@ -9,11 +9,11 @@ import pytest
 from botocore.exceptions import ClientError
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
-from infra import data
-from localaws.cloudformation import Template, TemplateError
-from localaws.cloudformation.resources import TYPES
-from localaws.project import Project
+from facial_recognition.infra import data
+from facial_recognition.local.project import Project
 from localaws.server import EmbeddedAWS
+from localaws.services.cloudformation import Template, TemplateError
+from localaws.services.cloudformation.resources import TYPES
 
 BUCKET = """
 Parameters:

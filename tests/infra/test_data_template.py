@@ -11,10 +11,10 @@ import pytest
 
 from chalicelib.settings import Settings
 from chalicelib.storage import PERSON_INDEX
-from infra import data
-from localaws.cloudformation import Template
-from localaws.cloudformation.resources import TYPES
-from tests.service import BUCKET, TABLE, Service
+from facial_recognition.infra import data
+from localaws.services.cloudformation import Template
+from localaws.services.cloudformation.resources import TYPES
+from tests.support.service import BUCKET, TABLE, Service
 
 DATA = {"Photographs", "Records", "AuditTrail", "Faces"}
 PSEUDO = {"AWS::Region": "us-east-1", "AWS::AccountId": "123456789012"}

@@ -8,8 +8,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from infra import deploy
-from localaws.faults import Fault
+from facial_recognition.infra import deploy
+from localaws.middleware.faults import Fault
 from localaws.server import EmbeddedAWS
 from tests.infra.project import ACCOUNT, BUCKET, ProjectCopy, api_key, functions, rest_apis
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import boto3
 import pytest
 
-from infra import application
+from facial_recognition.infra import application
 from localaws.server import EmbeddedAWS
 from tests.infra.project import (
     ACCOUNT,

@@ -10,7 +10,7 @@ from typing import Any
 from cfnlint.decode import cfn_yaml
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
-from infra import data, pages
+from facial_recognition.infra import data, pages
 from tests.infra.project import BUCKET, ROOT, ProjectCopy
 
 NOTE_CALLS = """

@@ -5,7 +5,7 @@ import shutil
 import boto3
 import pytest
 
-from localaws.faults import Fault
+from localaws.middleware.faults import Fault
 from localaws.server import EmbeddedAWS
 from tests.infra.project import BUCKET, ProjectCopy, functions, rest_apis
 

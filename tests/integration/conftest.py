@@ -8,7 +8,7 @@ from msgspec.structs import replace
 import app
 from chalicelib.convergence import Converger
 from tests.conftest import restrict
-from tests.service import Service
+from tests.support.service import Service
 
 
 @pytest.fixture

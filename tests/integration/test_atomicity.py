@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.service import TABLE, Service
+from tests.support.service import TABLE, Service
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from chalicelib import clients
-from tests.photographs import photograph
-from tests.service import Service
+from sample_photographs import photograph
+from tests.support.service import Service
 
 
 @pytest.fixture

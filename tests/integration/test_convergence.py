@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 import app
-from infra.redrive import Queue
-from localaws.faults import Fault
-from localaws.functions import Disorder
-from localaws.project import Project, set_up
-from localaws.workers import APP, FunctionError
-from tests.photographs import landscape, photograph, resized
-from tests.service import BUCKET, FAILED_EVENTS, Service
+from facial_recognition.infra.redrive import Queue
+from facial_recognition.local.project import Project, set_up
+from facial_recognition.local.workers import APP, FunctionError
+from localaws.middleware.faults import Fault
+from localaws.services.lambda_.asynchronous import Disorder
+from sample_photographs import landscape, photograph, resized
+from tests.support.service import BUCKET, FAILED_EVENTS, Service
 
 RUNS = int(os.environ.get("CONVERGENCE_RUNS", "100"))
 

@@ -1,10 +1,10 @@
 import pytest
 
 from chalicelib import indexing
-from localaws.project import Project
+from facial_recognition.local.project import Project
+from sample_photographs import landscape, photograph
 from tests.integration.test_register import problem
-from tests.photographs import landscape, photograph
-from tests.service import BUCKET, COLLECTION, Service
+from tests.support.service import BUCKET, COLLECTION, Service
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_what_cannot_be_understood_is_refused(
 
 
 def test_the_project_can_be_set_up_again_and_again(service: Service, project: Project) -> None:
-    from localaws.project import set_up
+    from facial_recognition.local.project import set_up
 
     service.upload("faces/obama/1.jpg", photograph("obama.jpg"))
     set_up(project)

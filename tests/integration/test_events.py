@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from localaws.project import Project
-from tests.photographs import darkened, group, landscape, photograph
-from tests.service import BUCKET, Service
+from facial_recognition.local.project import Project
+from sample_photographs import darkened, group, landscape, photograph
+from tests.support.service import BUCKET, Service
 
 KEY = "faces/obama/1.jpg"
 

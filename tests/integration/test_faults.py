@@ -7,10 +7,10 @@ import pytest
 
 import app
 from chalicelib.convergence import Unsettled
-from infra import redrive
-from localaws.faults import Fault
-from tests.photographs import landscape, photograph, resized
-from tests.service import Service
+from facial_recognition.infra import redrive
+from localaws.middleware.faults import Fault
+from sample_photographs import landscape, photograph, resized
+from tests.support.service import Service
 
 KEY = "faces/obama/1.jpg"
 OBAMA = resized(photograph("obama.jpg"), 400)

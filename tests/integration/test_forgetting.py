@@ -14,10 +14,10 @@ from chalicelib.errors import ServiceUnavailable
 from chalicelib.faces import Faces
 from chalicelib.settings import Settings
 from chalicelib.storage import Photographs, Records
-from localaws.faults import Fault
-from localaws.schedules import Schedules
-from tests.photographs import photograph, resized
-from tests.service import BUCKET, COLLECTION, TABLE, Service, age_objects, without_events
+from localaws.middleware.faults import Fault
+from localaws.services.events.schedules import Schedules
+from sample_photographs import photograph, resized
+from tests.support.service import BUCKET, COLLECTION, TABLE, Service, age_objects, without_events
 
 DAYS = 30
 TODAY = datetime.now(UTC).date()

@@ -4,16 +4,11 @@ import errno
 import importlib.util
 import json
 import os
-import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
@@ -22,68 +17,23 @@ import requests
 
 from localaws.account import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
 from localaws.ports import PortUnusable, listen
+from sample_photographs import photograph
 from tests.conftest import ROOT
 from tests.infra.project import ProjectCopy
-from tests.photographs import photograph
-from tests.service import TABLE
-
-PATIENCE = 60.0
-
-
-@contextmanager
-def started(*command: str, cwd: Path = ROOT) -> Iterator[subprocess.Popen[str]]:
-    """Run a command in a process group of its own; whatever is left of it is killed."""
-    process = subprocess.Popen(
-        command,
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    watchdog = threading.Timer(PATIENCE, os.killpg, (process.pid, signal.SIGKILL))
-    watchdog.start()
-    try:
-        yield process
-    finally:
-        watchdog.cancel()
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
-
-
-def wait_for(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
-    """Read what a process prints up to a line that matches."""
-    assert process.stdout is not None
-    printed = []
-    for line in process.stdout:
-        printed.append(line)
-        if found := re.search(pattern, line):
-            return found
-    pytest.fail(f"ended without {pattern}:\n{''.join(printed)}")
-
-
-def wait_until_gone(group: int) -> None:
-    """Wait until no process of a group is left; the last ones end when they see the others end."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.01)
-    pytest.fail("a process is left")
-
-
-def localaws(*arguments: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", "localaws", *arguments)
+from tests.support.processes import (
+    PATIENCE,
+    localaws,
+    run_service,
+    started,
+    wait_for,
+    wait_until_gone,
+)
+from tests.support.service import TABLE
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_service_comes_up_and_goes_away(number: signal.Signals) -> None:
-    with started(*localaws("--port", "0", "--api-port", "0")) as process:
+    with started(*run_service("--port", "0", "--api-port", "0")) as process:
         api, aws = wait_for(process, r"^ready API (\S+) AWS (\S+)$").groups()
         answer = requests.post(
             f"{api}/register",
@@ -112,7 +62,7 @@ def test_a_port_in_use_is_said_in_one_line() -> None:
             "API_PORT": (*others, port),
             "PAGES_PORT": (*others, "0", "--pages-port", port),
         }.items():
-            with started(*localaws(*arguments)) as process:
+            with started(*run_service(*arguments)) as process:
                 output, _ = process.communicate()
             assert process.returncode == 1
             *_, said = output.splitlines()
@@ -130,7 +80,7 @@ def test_a_port_in_use_is_said_in_one_line() -> None:
     ],
 )
 def test_what_there_is_not_is_said_in_one_line(arguments: tuple[str, ...], error: str) -> None:
-    with started(*localaws(*arguments)) as process:
+    with started(*run_service(*arguments)) as process:
         output, _ = process.communicate()
 
     assert process.returncode == 1
@@ -153,7 +103,7 @@ def test_a_port_that_may_not_be_opened_is_not_called_in_use(
 def test_who_does_not_come_any_more_is_forgotten_here_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = localaws("--port", "0", "--api-port", "0", "--data", str(tmp_path / "data"))
+    command = run_service("--port", "0", "--api-port", "0", "--data", str(tmp_path / "data"))
     with started(*command) as process:
         url = wait_for(process, r"^ready API \S+ AWS (\S+)$")[1]
         session = boto3.Session(ACCESS_KEY_ID, SECRET_ACCESS_KEY, region_name=REGION)
@@ -174,7 +124,7 @@ def test_who_does_not_come_any_more_is_forgotten_here_too(
 
 
 def test_the_service_can_be_deployed_to_an_empty_one(tmp_path: Path) -> None:
-    with started(*localaws("--port", "0", "--empty")) as process:
+    with started(*localaws("--port", "0")) as process:
         url = wait_for(process, r"^ready AWS (\S+)$")[1]
         credentials = {"AWS_ACCESS_KEY_ID": ACCESS_KEY_ID, "AWS_SECRET_ACCESS_KEY": "local"}
         where = {"AWS_ENDPOINT_URL": url, "AWS_DEFAULT_REGION": REGION}
@@ -186,7 +136,7 @@ def test_the_service_can_be_deployed_to_an_empty_one(tmp_path: Path) -> None:
 
 
 def test_chalice_local_can_be_started_by_hand_beside_it(tmp_path: Path) -> None:
-    with started(*localaws("--port", "0")) as aws:
+    with started(*run_service("--port", "0")) as aws:
         url = wait_for(aws, r"^ready AWS (\S+)$")[1]
         project = copy_of_the_project(tmp_path, endpoint=url)
         chalice = Path(sys.executable).parent / "chalice"

@@ -13,9 +13,9 @@ from chalicelib import convergence
 from chalicelib.audit import AuditTrail
 from chalicelib.convergence import Converger, Outcome
 from chalicelib.indexing import Position, Walk
-from localaws.faults import Fault
-from tests.photographs import photograph
-from tests.service import BUCKET, Service, without_events
+from localaws.middleware.faults import Fault
+from sample_photographs import photograph
+from tests.support.service import BUCKET, Service, without_events
 
 KEY = "faces/obama/a.jpg"
 TIMEOUT = 20

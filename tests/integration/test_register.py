@@ -7,7 +7,7 @@ import requests
 from botocore.config import Config
 
 from chalicelib.storage import Photographs
-from tests.photographs import (
+from sample_photographs import (
     blurred,
     covered,
     darkened,
@@ -17,7 +17,7 @@ from tests.photographs import (
     resized,
     rotated,
 )
-from tests.service import BUCKET, Service, without_events
+from tests.support.service import BUCKET, Service, without_events
 
 OBAMA, BIDEN = "obama.jpg", "biden.jpg"
 

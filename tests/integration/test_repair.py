@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.photographs import photograph, resized
-from tests.service import BUCKET, COLLECTION, TABLE, Service
+from sample_photographs import photograph, resized
+from tests.support.service import BUCKET, COLLECTION, TABLE, Service
 
 OBAMA = resized(photograph("obama.jpg"), 400)
 BIDEN = resized(photograph("biden.jpg"), 400)

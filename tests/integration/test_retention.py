@@ -9,8 +9,8 @@ from chalicelib.convergence import Converger
 from chalicelib.indexing import create_index
 from chalicelib.messages import CreateIndexRequest
 from chalicelib.settings import Settings
-from tests.photographs import landscape, photograph, resized
-from tests.service import BUCKET, COLLECTION, Service
+from sample_photographs import landscape, photograph, resized
+from tests.support.service import BUCKET, COLLECTION, Service
 
 KEY = "faces/obama/a.jpg"
 

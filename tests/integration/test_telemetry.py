@@ -10,10 +10,10 @@ from msgspec.structs import replace
 import app
 from chalicelib.images import from_bytes
 from chalicelib.telemetry import METRICS
-from localaws.faults import Fault
-from tests.photographs import landscape, photograph, resized
-from tests.service import BUCKET, Service
-from tests.telemetry import Reading, logged, metrics_in
+from localaws.middleware.faults import Fault
+from sample_photographs import landscape, photograph, resized
+from tests.support.service import BUCKET, Service
+from tests.support.telemetry import Reading, logged, metrics_in
 
 OBAMA, OBAMA_2, BIDEN = (
     resized(photograph(name), 400) for name in ("obama.jpg", "obama2.jpg", "biden.jpg")

@@ -1,9 +1,9 @@
 import pytest
 
 from chalicelib import verification
+from sample_photographs import group, landscape, photograph
 from tests.integration.test_register import problem
-from tests.photographs import group, landscape, photograph
-from tests.service import TABLE, Service
+from tests.support.service import TABLE, Service
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-LOCAL = ("localaws", "infra", "operations")
+LOCAL = ("localaws", "facial_recognition")
 DEPLOYED = [ROOT / "app.py", *sorted((ROOT / "chalicelib").glob("*.py"))]
 
 

@@ -17,9 +17,9 @@ from chalicelib.errors import ImageMissing
 from chalicelib.images import Photograph
 from chalicelib.settings import Settings
 from chalicelib.telemetry import METRICS
-from infra import data
-from localaws.cloudformation import Template
-from tests.telemetry import logged, metrics_in
+from facial_recognition.infra import data
+from localaws.services.cloudformation import Template
+from tests.support.telemetry import logged, metrics_in
 
 SETTINGS = Settings(metrics="test")
 

@@ -14,7 +14,7 @@ import pytest
 import requests
 from cfnlint.decode import cfn_yaml
 
-from infra.pages import (
+from facial_recognition.infra.pages import (
     CACHE_CONTROL,
     SECURITY_HEADERS,
     PagesConfig,
@@ -22,13 +22,13 @@ from infra.pages import (
     files,
     publish,
 )
-from localaws.pages import LocalPages
+from facial_recognition.local.pages import LocalPages
+from facial_recognition.local.project import Project
 from localaws.ports import PortUnusable
-from localaws.project import Project
 from localaws.server import EmbeddedAWS
 from tests.conftest import ROOT
 
-TEMPLATE = ROOT / "infra" / "pages.yaml"
+TEMPLATE = ROOT / "facial_recognition" / "infra" / "pages.yaml"
 CONFIG = PagesConfig("https://api.example.com/prod/", auth="api-key", region="eu-west-1")
 
 

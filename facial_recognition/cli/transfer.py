@@ -1,0 +1,322 @@
+"""Take the photographs out of a stage, and bring them into another: account, region or both.
+
+What is taken out is a folder, readable by its owner only: the photographs, each in a file named by
+its content; a manifest that says whose they are; and the audit trail of these people. Faces are
+not taken along, since Rekognition gives them to nobody: they are indexed anew where the
+photographs are brought in.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import BinaryIO, TypeVar, cast
+
+import msgspec
+from msgspec import Struct
+
+from chalicelib.audit import AuditEntry
+from chalicelib.errors import Problem
+from chalicelib.images import MAX_STORED_BYTES, from_bytes
+from chalicelib.storage import PREFIX, PhotographRecord, describe, person_of, stands_for
+from facial_recognition.cli.errors import CannotDo
+from facial_recognition.cli.pacing import Pace
+from facial_recognition.cli.registering import Failure, Progress, readable
+from facial_recognition.cli.settling import wait_until_indexed
+from facial_recognition.cli.stage import Stage
+
+MANIFEST, TRAIL, PHOTOGRAPHS = "manifest.jsonl", "trail.jsonl", "photographs"
+PAGE = 100
+RATE = 100.0
+"""Photographs read per second."""
+
+
+T = TypeVar("T", bound=Struct)
+
+
+class ExportedPhotograph(Struct, frozen=True, rename="camel"):
+    """A line of the manifest."""
+
+    key: str
+    etag: str
+    """As it was in S3: tells whether it has changed since."""
+    sha256: str
+    """Of the content; the file's name too."""
+    name: str | None
+    consent: str | None
+    caller: str | None
+
+
+class ExportedTrail(Struct, frozen=True, rename="camel"):
+    """A line of the trail: a person and the entries."""
+
+    person_id: str
+    entries: list[AuditEntry]
+
+
+class Export(Struct, rename="camel"):
+    """What came of taking photographs out."""
+
+    folder: str
+    people: int = 0
+    photographs: int = 0
+    """That are in the folder now."""
+    unchanged: int = 0
+    """Of these, those that were there before."""
+    rejected: int = 0
+    """Left out, because no face of them is indexed."""
+    not_kept: int = 0
+    """Left out, because KEEP_PHOTOGRAPHS is off."""
+    interrupted: bool = False
+
+
+class Import(Struct, rename="camel"):
+    """What came of bringing photographs in."""
+
+    photographs: int = 0
+    """Of the manifest."""
+    indexed: int = 0
+    unchanged: int = 0
+    """That were there before."""
+    waiting: int = 0
+    """Stored but not indexed yet."""
+    interrupted: bool = False
+    failed: list[Failure] = []
+
+
+def export(stage: Stage, folder: Path, progress: Progress) -> Export:
+    """Take all photographs that are not rejected out into a folder; go on if it was stopped.
+
+    An interrupt ends it with what has come of it.
+
+    Raises:
+        CannotDo: the folder holds something else.
+    """
+    _prepare(folder)
+    report = Export(readable(folder))
+    try:
+        _export(stage, folder, progress, report)
+    except KeyboardInterrupt:
+        report.interrupted = True
+    return report
+
+
+def _export(stage: Stage, folder: Path, progress: Progress, report: Export) -> None:
+    before = _read_manifest(folder, [])  # what is damaged is exported again
+    _write_lines(folder / MANIFEST, list(before.values()))
+    listed = list(_listed(stage, report))
+    lines: list[ExportedPhotograph] = []
+    progress.begin("exporting", len(listed))
+
+    def fetch(item: tuple[str, str]) -> tuple[ExportedPhotograph | None, bool]:
+        key, etag = item
+        known = before.get(key)
+        if known and known.etag == etag and (folder / PHOTOGRAPHS / known.sha256).exists():
+            return known, True
+        return _fetch(stage, key, folder), False
+
+    # What is done is written down at once, so that it need not be done again.
+    with (
+        _private(folder / MANIFEST, "ab") as manifest,
+        closing(Pace(RATE).through(fetch, listed)) as outcomes,
+    ):
+        for _, (line, unchanged) in outcomes:
+            if line is not None:
+                lines.append(line)
+                report.photographs += 1
+                report.unchanged += unchanged
+                if not unchanged:
+                    manifest.write(msgspec.json.encode(line) + b"\n")
+                    manifest.flush()
+            progress.advance(1)
+    lines.sort(key=lambda line: line.key)
+    _write_lines(folder / MANIFEST, lines)
+    people = sorted({person for line in lines if (person := person_of(line.key))})
+    trails = [ExportedTrail(person, stage.audit.of_person(person)) for person in people]
+    _write_lines(folder / TRAIL, trails)
+    _drop_all_but(folder / PHOTOGRAPHS, {line.sha256 for line in lines})
+    report.people = len(people)
+
+
+def bring_in(
+    stage: Stage, folder: Path, *, rate: float, patience: float, progress: Progress
+) -> Import:
+    """Store the photographs of a folder that :func:`export` has made, and wait for their faces.
+
+    Those that are there already are left alone, so it can be stopped and done again. An interrupt
+    ends it with what has come of it.
+
+    Raises:
+        CannotDo: the folder is none of these.
+    """
+    if not (folder / MANIFEST).exists():
+        raise CannotDo(f"{folder} holds no {MANIFEST}: name a folder of faces export.", "no_export")
+    report = Import()
+    waiting: dict[str, bool] = {}  # keys, and whether they are new
+    try:
+        _bring_in(
+            stage,
+            folder,
+            report,
+            rate=rate,
+            patience=patience,
+            progress=progress,
+            waiting=waiting,
+        )
+    except KeyboardInterrupt:
+        report.interrupted = True
+        report.waiting = sum(waiting.values())
+    return report
+
+
+def _bring_in(
+    stage: Stage,
+    folder: Path,
+    report: Import,
+    *,
+    rate: float,
+    patience: float,
+    progress: Progress,
+    waiting: dict[str, bool],
+) -> None:
+    lines = _read_manifest(folder, report.failed)
+    report.photographs = len(lines) + len(report.failed)
+    there = lines.keys() & {item.key for item in stage.photographs.below(PREFIX)}
+    waiting |= dict.fromkeys(there, False)
+    report.unchanged = len(there)
+    operator = stage.operator
+
+    def store(line: ExportedPhotograph) -> bool | Failure:
+        file = folder / PHOTOGRAPHS / _file_name(line)
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            return Failure(line.key, "unreadable", f"{readable(file)}: {error.strerror}")
+        if hashlib.sha256(content).hexdigest() != line.sha256:
+            return Failure(line.key, "damaged", "The file is not the one that was exported.")
+        try:
+            photograph = from_bytes(content, MAX_STORED_BYTES)
+        except Problem as problem:
+            return Failure(line.key, problem.code, problem.detail)
+        metadata = describe(line.name, line.consent, operator)
+        return stage.photographs.put(line.key, photograph, metadata, replace=False)
+
+    # Only what is to be indexed has to keep to the rate.
+    missing = [line for key, line in lines.items() if key not in there]
+    progress.begin("importing", len(missing))
+    with closing(Pace(rate).through(store, missing)) as outcomes:
+        for line, outcome in outcomes:
+            if isinstance(outcome, Failure):
+                report.failed.append(outcome)
+            else:
+                report.unchanged += not outcome
+                waiting[line.key] = outcome
+            progress.advance(1)
+    for trail in _read_lines(folder / TRAIL, ExportedTrail, report.failed):
+        stage.audit.take_over(trail.person_id, trail.entries)
+
+    def settled(record: PhotographRecord) -> None:
+        progress.advance(1)
+        is_new = waiting.pop(record.image_key)
+        if record.status == "indexed":
+            report.indexed += is_new
+        else:
+            detail = record.detail or ""
+            report.failed.append(Failure(record.image_key, record.reason or "", detail))
+
+    progress.begin("indexing", len(waiting))
+    report.waiting = len(wait_until_indexed(stage, list(waiting), patience, settled))
+
+
+def _listed(stage: Stage, report: Export) -> Iterator[tuple[str, str]]:
+    """Go through keys and etags of the photographs in S3 that are worth taking along."""
+    after = None
+    while page := stage.photographs.page(PREFIX, after, PAGE):
+        after = page[-1].key
+        known = stage.records.photographs(item.key for item in page)
+        for item in page:
+            record = known.get(item.key)
+            if person_of(item.key) is None or (record and record.status == "rejected"):
+                report.rejected += 1
+            elif record and record.etag and stands_for(item.etag, record.etag):
+                report.not_kept += 1
+            else:
+                yield item.key, item.etag
+
+
+def _fetch(stage: Stage, key: str, folder: Path) -> ExportedPhotograph | None:
+    """Copy a photograph into the folder; None if it is gone, or a placeholder."""
+    stored = stage.photographs.head(key)
+    if stored is None or not stored.is_kept:
+        return None
+    content = stage.photographs.read(stored)
+    digest = hashlib.sha256(content).hexdigest()
+    unfinished = folder / PHOTOGRAPHS / _unfinished(hashlib.sha256(key.encode()).hexdigest())
+    with _private(unfinished, "wb") as file:
+        file.write(content)
+    unfinished.replace(folder / PHOTOGRAPHS / digest)
+    return ExportedPhotograph(key, stored.etag, digest, stored.name, stored.consent, stored.caller)
+
+
+def _file_name(line: ExportedPhotograph) -> str:
+    """Return the name of a photograph's file, which a forged manifest must not lead elsewhere."""
+    if len(line.sha256) != 64 or not set(line.sha256) <= set("0123456789abcdef"):
+        raise CannotDo(f"{MANIFEST} is damaged at {line.key}.", "damaged")
+    return line.sha256
+
+
+def _prepare(folder: Path) -> None:
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700, parents=True)
+    ours = {MANIFEST, TRAIL, PHOTOGRAPHS, _unfinished(MANIFEST), _unfinished(TRAIL)}
+    others = {path.name for path in folder.iterdir()} - ours
+    if others:
+        raise CannotDo(f"{folder} holds other things already: name a new folder.", "not_empty")
+    folder.chmod(0o700)
+    (folder / PHOTOGRAPHS).mkdir(mode=0o700, exist_ok=True)
+
+
+def _private(path: Path, mode: str) -> BinaryIO:
+    """Open a file that only its owner may read."""
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags, 0o600)
+
+    return cast("BinaryIO", open(path, mode, opener=opener))
+
+
+def _read_manifest(folder: Path, failed: list[Failure]) -> dict[str, ExportedPhotograph]:
+    """Read a manifest, by keys; of a key that was written twice, the last line counts."""
+    lines = _read_lines(folder / MANIFEST, ExportedPhotograph, failed)
+    return {line.key: line for line in lines}
+
+
+def _read_lines(path: Path, kind: type[T], failed: list[Failure]) -> Iterator[T]:
+    """Read what :func:`_write_lines` has written; lines that are damaged are failed."""
+    if not path.exists():
+        return
+    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
+        try:
+            yield msgspec.json.decode(line, type=kind)
+        except msgspec.DecodeError:
+            if line.endswith(b"\n"):  # else writing was stopped there
+                failed.append(Failure(f"{path.name}:{number}", "damaged", "The line is damaged."))
+
+
+def _unfinished(name: str) -> str:
+    return f".{name}"
+
+
+def _write_lines(path: Path, lines: Sequence[Struct]) -> None:
+    unfinished = path.with_name(_unfinished(path.name))
+    with _private(unfinished, "wb") as file:
+        file.writelines(msgspec.json.encode(line) + b"\n" for line in lines)
+    unfinished.replace(path)
+
+
+def _drop_all_but(folder: Path, names: set[str]) -> None:
+    """Delete the files of photographs that are not in the stage any more."""
+    for path in folder.iterdir():
+        if path.name not in names:
+            path.unlink()

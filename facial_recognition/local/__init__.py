@@ -1,0 +1,1 @@
+"""The development runner behind ``make run``: the whole service on one machine."""

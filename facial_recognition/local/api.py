@@ -1,0 +1,209 @@
+"""The project's API on a port of this machine: ``chalice local``, behind a gateway.
+
+Chalice's own development server takes requests of any size, waits for them for ever and answers
+what it does not understand with HTML or not at all. Here stands what Amazon API Gateway is to
+Lambda: it reads the request, within limits, and refuses what never gets to the application.
+"""
+
+import os
+import re
+import socket
+import threading
+import uuid
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from chalice.deploy.validate import validate_routes
+from chalice.local import LocalChalice, LocalGateway, LocalGatewayException, RouteMatcher
+from werkzeug.datastructures import EnvironHeaders
+from werkzeug.wrappers import Response
+
+from chalicelib import images, telemetry
+from chalicelib.errors import (
+    ImageTooLarge,
+    MalformedRequest,
+    NotFound,
+    Problem,
+    RequestTimeout,
+    Throttled,
+    as_problem,
+    of_status,
+)
+from chalicelib.messages import complete
+from chalicelib.settings import Settings
+from facial_recognition.local.project import Project
+from localaws.ports import QuietRequestHandler, Server, listen
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+MAX_BODY_BYTES = 10 * 1024 * 1024
+"""What API Gateway takes."""
+MOST_DISCARDED = 256 * 1024 * 1024
+"""Bytes of a body that is too large which are read all the same: a client that is still sending
+would otherwise not see the answer."""
+PATIENCE = 29.0
+"""Seconds in which a body has to arrive and a request to be taken up."""
+AT_ONCE = 16
+"""Requests that the application handles at once; on AWS each has a function instance."""
+_PIECE = 64 * 1024
+_LENGTH = re.compile(r"[0-9]{1,15}")
+
+
+class LocalApi(Server):
+    """``chalice local`` for a project that is loaded already."""
+
+    def __init__(self, project: Project, port: int = 0, *, patience: float = PATIENCE) -> None:
+        """Listen on a port of 127.0.0.1; 0 takes a free one.
+
+        Args:
+            project: the application.
+            port: the port.
+            patience: seconds in which a body has to arrive and a request to be taken up.
+
+        Raises:
+            localaws.ports.PortUnusable: another program listens there, say.
+        """
+        validate_routes(project.app.routes)
+        gateway = Gateway(project, patience)
+        super().__init__(listen(port), gateway, "chalice-local", _RequestHandler)
+
+
+class Gateway:
+    """WSGI application that hands requests to Chalice as API Gateway and Lambda do."""
+
+    def __init__(self, project: Project, patience: float) -> None:
+        """Take the application, and for how many seconds a client is waited for."""
+        project.app.__class__ = LocalChalice  # which keeps a current request for each thread
+        self._gateway = LocalGateway(project.app, project.config)
+        self._routes = RouteMatcher(list(project.app.routes))
+        origin = Settings.from_environment(os.environ).cors_origin
+        self._cors = {"Access-Control-Allow-Origin": origin}
+        self._patience = patience
+        self._places = threading.BoundedSemaphore(AT_ONCE)
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        """Answer a request, whatever it is."""
+        try:
+            body = _read_body(environ, self._patience)
+            response = self._invoke(environ, body)
+        except Exception as error:
+            response = self._refusal(error)
+        return response(environ, start_response)
+
+    def _invoke(self, environ: "WSGIEnvironment", body: bytes) -> Response:
+        path = environ["RAW_URI"]
+        try:
+            self._routes.match_route(path)
+        except ValueError:
+            raise NotFound("There is no such route.") from None
+        if not self._places.acquire(timeout=self._patience):
+            raise Throttled("The service is busy. Try again in a moment.")
+        try:
+            headers = dict(EnvironHeaders(environ))
+            answer = self._gateway.handle_request(
+                environ["REQUEST_METHOD"], path, headers, body or None
+            )
+        except LocalGatewayException as refused:
+            raise of_status(refused.CODE) from None
+        finally:
+            self._places.release()
+        return Response(
+            answer["body"],
+            answer["statusCode"],
+            {**answer["headers"], **answer["multiValueHeaders"]},
+        )
+
+    def _refusal(self, error: Exception) -> Response:
+        """Answer what did not get to the application, or what that left unanswered."""
+        request_id, problem = str(uuid.uuid4()), as_problem(error)
+        if not isinstance(error, Problem):
+            telemetry.failure(error, request_id)
+        with telemetry.request("gateway", request_id, Settings()) as work:
+            work.status, work.outcome = int(problem.status), problem.code
+        answer = complete(problem.to_response(request_id), request_id, self._cors)
+        return Response(answer.body, answer.status_code, answer.headers)
+
+
+def _read_body(environ: "WSGIEnvironment", patience: float) -> bytes:
+    """Read the body of a request, in pieces, for so many seconds.
+
+    Raises:
+        MalformedRequest: it does not say, or not clearly, where it ends, or ends before.
+        ImageTooLarge: it has more than :data:`MAX_BODY_BYTES`.
+        RequestTimeout: it has not come in time.
+    """
+    chunked = environ.get("HTTP_TRANSFER_ENCODING")
+    length = environ.get("CONTENT_LENGTH") or None
+    if chunked is not None and (length is not None or chunked.strip().lower() != "chunked"):
+        raise MalformedRequest("The request does not say clearly where its body ends.")
+    if length is not None and not _LENGTH.fullmatch(length):
+        raise MalformedRequest("The Content-Length is not a number of bytes.")
+    if chunked is None and not int(length or 0):
+        return b""
+    is_late = threading.Event()
+
+    def give_up() -> None:
+        """Let nothing more come, so that reading ends, wherever it is."""
+        is_late.set()
+        with suppress(OSError):  # the client may be gone
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RD)
+
+    timer = threading.Timer(patience, give_up)
+    timer.start()
+    try:
+        body, size = _collect(environ["wsgi.input"], None if length is None else int(length))
+        is_whole = length is None or size == int(length)
+    except (OSError, ValueError):  # as a broken chunk raises, too
+        body, size, is_whole = b"", 0, False
+    finally:
+        timer.cancel()
+    if is_late.is_set():
+        raise RequestTimeout(f"The body has not arrived within {patience:g} seconds.")
+    if size > MAX_BODY_BYTES:
+        raise ImageTooLarge(
+            f"The request has more than {MAX_BODY_BYTES // 1024**2} MiB."
+            f" {images.WHERE_TO_WITH_LARGE_ONES}"
+        )
+    if not is_whole:
+        raise MalformedRequest("The body was cut off on its way.")
+    return body
+
+
+def _collect(stream: Any, length: int | None) -> tuple[bytes, int]:
+    """Read a stream of this length, or to its end; of what is too large only the size is kept."""
+    body, size = bytearray(), 0
+    piece = memoryview(bytearray(_PIECE))
+    while length is None or size < length:
+        # Into memory of our own: Python 3.14.8 may crash when it makes bytes of a part of a piece.
+        count = stream.readinto(piece if length is None else piece[: length - size])
+        size += count
+        if not count or size > MOST_DISCARDED:
+            break
+        if size <= MAX_BODY_BYTES:
+            body += piece[:count]
+        else:
+            body.clear()
+    return bytes(body), size
+
+
+class _RequestHandler(QuietRequestHandler):
+    timeout = PATIENCE
+    """Seconds for each part of a request that is waited for."""
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer what is not even HTTP."""
+        problem = MalformedRequest("The request line or a header is malformed or too long.")
+        answer = complete(problem.to_response(request_id := str(uuid.uuid4())), request_id, {})
+        self.close_connection = True
+        self.request_version = self.protocol_version  # what came may say no version at all
+        self.send_response(answer.status_code)
+        for name, value in answer.headers.items():
+            self.send_header(name, str(value))
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(answer.body.encode())

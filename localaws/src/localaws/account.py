@@ -1,0 +1,6 @@
+"""The one account of the embedded AWS."""
+
+REGION = "us-east-1"
+ACCOUNT_ID = "123456789012"
+"""moto's account, ``moto.core.models.DEFAULT_ACCOUNT_ID``."""
+ACCESS_KEY_ID = SECRET_ACCESS_KEY = "local"  # noqa: S105 - opens nothing but this process

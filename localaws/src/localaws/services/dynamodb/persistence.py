@@ -1,0 +1,152 @@
+"""DynamoDB's tables and items as rows."""
+
+import json
+import pickle
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any, Final
+
+from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
+from moto.dynamodb.models.dynamo_type import DynamoType, Item
+from moto.dynamodb.models.table import Table
+
+from localaws.database import Database, Statement
+from localaws.pickling import pickled, sealed, unpickled
+
+SCHEMA: Final = """
+CREATE TABLE tables (
+    region TEXT NOT NULL,
+    name TEXT NOT NULL,
+    state BLOB NOT NULL,
+    PRIMARY KEY (region, name)
+);
+CREATE TABLE items (
+    region TEXT NOT NULL,
+    table_name TEXT NOT NULL,
+    key TEXT NOT NULL,
+    attributes BLOB NOT NULL,
+    PRIMARY KEY (region, table_name, key)
+);
+"""
+TABLES: Final = ("tables", "items")
+
+_READS: Final = ("BatchGet", "Describe", "Get", "List", "Query", "Scan", "TransactGet")
+
+Key = dict[str, Any]
+
+
+def changes_something(operation: str) -> bool:
+    """Say whether an operation can change anything."""
+    return not operation.startswith(_READS)
+
+
+class DynamoDB:
+    """Writes what a request has touched of an account's DynamoDB, and reads all of it back."""
+
+    def __init__(self, database: Database, account_id: str) -> None:
+        """Take the database, which has the tables of ``SCHEMA``."""
+        self._database = database
+        self._account_id = account_id
+
+    def _backend(self, region: str) -> DynamoDBBackend:
+        return dynamodb_backends[self._account_id][region]
+
+    def statements(self, operation: str, request: dict[str, Any], region: str) -> list[Statement]:
+        """Return what writes all that a request may have changed."""
+        keys = _KEYS.get(operation)
+        if keys is None:
+            return list(self._everything(region))
+        statements = []
+        for name, key in keys(request):
+            table = self._backend(region).tables.get(name.rpartition("/")[2])  # if it is an ARN
+            if table is not None:
+                statements.append(_item_statement(region, table, key))
+        return statements
+
+    def _everything(self, region: str) -> Iterable[Statement]:
+        """Write a region anew, after what is not done often."""
+        yield "DELETE FROM items WHERE region = ?", (region,)
+        yield "DELETE FROM tables WHERE region = ?", (region,)
+        for table in self._backend(region).tables.values():
+            yield "INSERT INTO tables VALUES (?, ?, ?)", (region, table.name, pickled(table))
+            for item in table.all_items():
+                yield _item_statement(region, table, item.attrs)
+
+    def load(self) -> None:
+        """Put everything that is on disk into moto.
+
+        Raises:
+            DataUnusable: the file is damaged.
+        """
+        path = self._database.path
+        for region, name, state in self._database.scan("SELECT * FROM tables ORDER BY rowid"):
+            self._backend(region).tables[name] = unpickled(state, path)
+        for region, name, content in self._database.scan(
+            "SELECT region, table_name, attributes FROM items ORDER BY rowid"
+        ):
+            table = self._backend(region).tables[name]
+            attributes = unpickled(content, path)
+            item = Item(attributes[table.hash_key_attr], None, {})
+            dict.update(item.attrs, attributes)  # without checking the size for each
+            if table.range_key_attr is None:
+                table.items[item.hash_key] = item  # type: ignore[assignment]
+            else:
+                item.range_key = attributes[table.range_key_attr]
+                table.items[item.hash_key][item.range_key] = item
+
+
+def _item_statement(region: str, table: Table, key: Key) -> Statement:
+    """Return what makes the row of an item as the item is now."""
+    values = [DynamoType(key[name]) for name in table.table_key_attrs]
+    name = json.dumps([_name(value) for value in values])
+    item = table.get_item(values[0], values[1] if len(values) > 1 else None)
+    if item is None:
+        statement = "DELETE FROM items WHERE region = ? AND table_name = ? AND key = ?"
+        return statement, (region, table.name, name)
+    content = sealed(pickle.dumps(dict(item.attrs), pickle.HIGHEST_PROTOCOL))
+    # Not INSERT OR REPLACE, which would give it another place in the order.
+    return (
+        "INSERT INTO items VALUES (?, ?, ?, ?) ON CONFLICT (region, table_name, key)"
+        " DO UPDATE SET attributes = excluded.attributes",
+        (region, table.name, name, content),
+    )
+
+
+def _name(value: DynamoType) -> str:
+    """Return a text that is the same for values that are equal: numbers have several."""
+    known = value.cast_value
+    return f"{value.type}:{known.normalize() if isinstance(known, Decimal) else known}"
+
+
+# --- which items a request names ------------------------------------------------------------
+
+
+def _of_put(request: dict[str, Any]) -> Iterable[tuple[str, Key]]:
+    yield request["TableName"], request["Item"]
+
+
+def _of_key(request: dict[str, Any]) -> Iterable[tuple[str, Key]]:
+    yield request["TableName"], request["Key"]
+
+
+def _of_batch(request: dict[str, Any]) -> Iterable[tuple[str, Key]]:
+    for name, writes in request["RequestItems"].items():
+        for write in writes:
+            put, delete = write.get("PutRequest"), write.get("DeleteRequest")
+            yield name, put["Item"] if put else delete["Key"]
+
+
+def _of_transaction(request: dict[str, Any]) -> Iterable[tuple[str, Key]]:
+    for action in request["TransactItems"]:
+        for kind, write in action.items():
+            if kind != "ConditionCheck":
+                yield write["TableName"], write["Item"] if kind == "Put" else write["Key"]
+
+
+_KEYS: Final[dict[str, Callable[[dict[str, Any]], Iterable[tuple[str, Key]]]]] = {
+    "PutItem": _of_put,
+    "UpdateItem": _of_key,
+    "DeleteItem": _of_key,
+    "BatchWriteItem": _of_batch,
+    "TransactWriteItems": _of_transaction,
+}

@@ -1,0 +1,261 @@
+"""The functions that moto's Lambda holds because somebody has deployed them: run for real."""
+
+import hashlib
+import io
+import json
+import shutil
+import tempfile
+import threading
+import zipfile
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import moto.backends
+from moto.awslambda.models import LambdaFunction
+
+from localaws.account import ACCOUNT_ID, REGION
+from localaws.services.iam.policies import Context, Policy
+from localaws.services.lambda_ import runtime
+from localaws.services.lambda_.environment import Configuration, Environment
+from localaws.services.lambda_.logs import LogWriter
+from localaws.services.lambda_.sessions import Sessions
+
+MOST_RETRIES = 2
+MOST_AGE = 6 * 3600.0
+
+
+class TooManyRequests(Exception):
+    """A function runs as often at once as may be."""
+
+
+class Closed(Exception):
+    """The embedded AWS is about to end."""
+
+
+@dataclass(frozen=True)
+class AsynchronousInvocation:
+    """How a function is invoked by events."""
+
+    retries: int = MOST_RETRIES
+    most_age: float = MOST_AGE
+    """Seconds after which an event is given up."""
+    on_failure: Callable[[dict[str, Any]], None] | None = None
+    """Takes the record of an event that was given up."""
+
+
+class DeployedFunctions:
+    """Runs deployed functions in environments of their own."""
+
+    def __init__(self, url: str) -> None:
+        """Take the address of the embedded AWS; nothing is started before it is needed."""
+        self._url = url
+        self._sessions = Sessions(url)
+        self.logs = LogWriter(self._sessions)
+        self._folder: Path | None = None
+        self._idle: dict[str, list[Environment]] = defaultdict(list)
+        self._busy: dict[str, list[Environment | None]] = defaultdict(list)
+        """The environments at work; None for one that is about to be started."""
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def __contains__(self, name: str) -> bool:
+        """Say whether a function of this name is deployed."""
+        return _find(name) is not None
+
+    def run(self, name: str, payload: bytes, request_id: str) -> bytes:
+        """Run a function with an event, and return its result, both as JSON.
+
+        Raises:
+            FunctionError: it did not return one.
+            TooManyRequests: its reserved concurrency is used up.
+            LookupError: there is no such function.
+        """
+        function = _find(name)
+        if function is None:
+            raise LookupError(name)
+        environment = self._take(function)
+        try:
+            return environment.run(request_id, payload)
+        finally:
+            self._give_back(environment)
+
+    def asynchronous(self, name: str) -> AsynchronousInvocation:
+        """Say how a function is invoked by events."""
+        function = _find(name)
+        if function is None or not function.event_invoke_config:
+            return AsynchronousInvocation()
+        config = function.event_invoke_config[-1].config  # moto keeps those before, too
+        destination = config.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
+        return AsynchronousInvocation(
+            config.get("MaximumRetryAttempts", MOST_RETRIES),
+            config.get("MaximumEventAgeInSeconds", MOST_AGE),
+            self._destination(destination, function) if destination else None,
+        )
+
+    def may_invoke(self, name: str, service: str, source_arn: str) -> bool:
+        """Say whether a function's own policy allows a service of AWS to invoke it.
+
+        Args:
+            name: the function's.
+            service: such as ``s3.amazonaws.com``.
+            source_arn: of the bucket or the API's method on whose behalf the service calls.
+        """
+        function = _find(name)
+        if function is None:
+            return False
+        context = Context(
+            principal=service,
+            values={"aws:sourcearn": source_arn, "aws:sourceaccount": ACCOUNT_ID},
+        )
+        policy = Policy.parse({"Statement": function.policy.statements})
+        return policy.allows("lambda:InvokeFunction", function.function_arn, context)
+
+    def pids(self) -> list[int]:
+        """Return the ids of all processes."""
+        with self._lock:
+            pools: list[Sequence[Environment | None]] = [*self._idle.values()]
+            pools += self._busy.values()
+            return [environment.pid for pool in pools for environment in pool if environment]
+
+    def stop(self) -> None:
+        """End all processes, those that are at work too, and forget the code."""
+        with self._lock:
+            idle = [environment for some in self._idle.values() for environment in some]
+            self._idle.clear()
+            busy = [environment for some in self._busy.values() for environment in some]
+        for environment in idle:
+            environment.end()
+        for at_work in busy:
+            if at_work is not None:
+                at_work.kill()  # who runs it sees that it has ended, and clears up
+        self.logs.stop()
+        self._sessions.forget()
+        with self._lock:
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+                self._folder = None
+
+    def close(self) -> None:
+        """End all processes, and start none any more."""
+        with self._lock:
+            self._closed = True
+        self.stop()
+
+    # --- environments ---
+
+    def _take(self, function: LambdaFunction) -> Environment:
+        """Return an environment that is free, or a new one."""
+        configuration = _configuration(function)
+        name = configuration.name
+        outdated: list[Environment] = []
+        with self._lock:
+            if self._closed:
+                raise Closed(name)
+            limit = function.reserved_concurrency
+            if limit is not None and len(self._busy[name]) >= int(limit):
+                raise TooManyRequests(name)
+            found = None
+            while self._idle[name] and found is None:
+                environment = self._idle[name].pop()
+                if environment.usable and environment.configuration == configuration:
+                    found = environment
+                else:
+                    outdated.append(environment)
+            self._busy[name].append(found)
+        for environment in outdated:
+            environment.end()
+        if found is not None:
+            return found
+        try:
+            started = self._start(configuration, function.code_bytes)
+        except BaseException:
+            with self._lock:
+                self._busy[name].remove(None)
+            raise
+        with self._lock:
+            self._busy[name].remove(None)
+            if not self._closed:
+                self._busy[name].append(started)
+                return started
+        started.end()
+        raise Closed(name)
+
+    def _give_back(self, environment: Environment) -> None:
+        self.logs.write(environment)
+        name = environment.configuration.name
+        with self._lock:
+            self._busy[name].remove(environment)
+            if environment.usable:
+                self._idle[name].append(environment)
+                return
+        environment.end()
+
+    def _start(self, configuration: Configuration, zipped: bytes) -> Environment:
+        code, runtime_folder = self._unpacked(configuration, zipped)
+        session = self._sessions.assume(configuration.role_arn, configuration.name)
+        return Environment(
+            configuration,
+            code,
+            runtime_folder,
+            {
+                "AWS_ENDPOINT_URL": self._url,
+                "AWS_REGION": REGION,
+                "AWS_DEFAULT_REGION": REGION,
+                "AWS_ACCESS_KEY_ID": session.access_key_id,
+                "AWS_SECRET_ACCESS_KEY": session.secret_access_key,
+                "AWS_SESSION_TOKEN": session.session_token,
+            },
+        )
+
+    def _unpacked(self, configuration: Configuration, zipped: bytes) -> tuple[Path, Path]:
+        """Return the folders of the code and of the runtime; made once."""
+        with self._lock:
+            if self._folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="localaws-"))
+                (self._folder / "runtime").mkdir()
+                runtime.lay_out(self._folder / "runtime")
+            digest = hashlib.sha256(configuration.code_sha256.encode()).hexdigest()
+            code = self._folder / digest[:32]
+            if not code.exists():
+                with zipfile.ZipFile(io.BytesIO(zipped)) as files:
+                    files.extractall(code)
+            return code, self._folder / "runtime"
+
+    # --- destinations ---
+
+    def _destination(self, arn: str, function: LambdaFunction) -> Callable[[dict[str, Any]], None]:
+        """Return what sends to a queue, with the rights of the function's role."""
+        _, _, service, _, _, name = arn.split(":", 5)
+        if service != "sqs":
+            raise NotImplementedError(f"a destination in {service}: only queues are supported")
+
+        def send(record: dict[str, Any]) -> None:
+            sqs = self._sessions.client("sqs", function.role, function.function_name)
+            url = f"{self._url}/{ACCOUNT_ID}/{name}"
+            sqs.send_message(QueueUrl=url, MessageBody=json.dumps(record))
+
+        return send
+
+
+def _find(name: str) -> LambdaFunction | None:
+    backend = moto.backends.get_backend("lambda")[ACCOUNT_ID][REGION]
+    try:
+        return backend.get_function(name)
+    except Exception:  # moto's own, for a function that is not there
+        return None
+
+
+def _configuration(function: LambdaFunction) -> Configuration:
+    return Configuration(
+        name=function.function_name,
+        arn=function.function_arn,
+        role_arn=function.role,
+        handler=str(function.handler),
+        code_sha256=function.code_sha_256,
+        memory_size=int(function.memory_size),
+        timeout=float(function.timeout),
+        variables=tuple(sorted(function.environment_vars.items())),
+    )

@@ -1,1 +1,0 @@
-"""The local Rekognition, driven through boto3 over HTTP."""

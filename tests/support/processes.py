@@ -1,0 +1,75 @@
+"""Processes that tests start as a person does by hand."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+PATIENCE = 60.0
+
+
+@contextmanager
+def started(*command: str, cwd: Path = ROOT) -> Iterator[subprocess.Popen[str]]:
+    """Run a command in a process group of its own; whatever is left of it is killed."""
+    process = subprocess.Popen(
+        command,
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    watchdog = threading.Timer(PATIENCE, os.killpg, (process.pid, signal.SIGKILL))
+    watchdog.start()
+    try:
+        yield process
+    finally:
+        watchdog.cancel()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def wait_for(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
+    """Read what a process prints up to a line that matches."""
+    assert process.stdout is not None
+    printed = []
+    for line in process.stdout:
+        printed.append(line)
+        if found := re.search(pattern, line):
+            return found
+    pytest.fail(f"ended without {pattern}:\n{''.join(printed)}")
+
+
+def wait_until_gone(group: int) -> None:
+    """Wait until no process of a group is left; the last ones end when they see the others end."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.01)
+    pytest.fail("a process is left")
+
+
+def run_service(*arguments: str) -> tuple[str, ...]:
+    """Return the command that runs the service on this machine."""
+    return (sys.executable, "-m", "facial_recognition.local", *arguments)
+
+
+def localaws(*arguments: str) -> tuple[str, ...]:
+    """Return the command that runs an embedded AWS without this project."""
+    return (sys.executable, "-m", "localaws", *arguments)
