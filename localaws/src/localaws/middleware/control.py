@@ -35,7 +35,8 @@ class _Events(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 class Control:
     """WSGI middleware that scripts faults and brings events in disorder.
 
-    ``POST /_localaws/faults`` takes a list of :class:`Fault`, ``DELETE`` ends them, ``GET`` shows them; ``PUT /_localaws/events`` says how events are brought, for example
+    ``POST /_localaws/faults`` takes a list of :class:`Fault`, ``DELETE`` ends them, ``GET`` shows
+    them; ``PUT /_localaws/events`` says how events are brought, for example
     ``{"duplicates": 0.2, "mostDelay": 3}``, and ``{}`` brings them once and at once again.
     ``GET /_localaws/permissions`` shows which actions on which resources roles have needed;
     ``GET /_localaws/quiet`` answers when no event is left and all logs are written.
