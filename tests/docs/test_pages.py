@@ -1,4 +1,4 @@
-"""The documentation: its links lead somewhere, and its tables say what the code says."""
+"""The documentation: its links resolve, its commands exist, its tables agree with the code."""
 
 import os
 import re
@@ -22,12 +22,15 @@ from tests.conftest import ROOT
 from tests.deploy.policies import FILES, committed
 
 DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+TEXTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "localaws").glob("*.md")), *PAGES]
+"""Everything that is written for readers: the pages, and the files at the root of each package."""
 ADDRESSES = {"a": "href", "img": "src", "script": "src", "link": "href", "iframe": "src"}
-"""Elements that lead elsewhere or fetch something, and the attributes that say where."""
+"""Elements with an address that is linked or fetched, and the attribute that holds it."""
 
 
 class Html(HTMLParser):
-    """Notes the ids of a page and where it leads."""
+    """Collects the ids of a page, its links and the addresses that it fetches."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -46,12 +49,12 @@ class Html(HTMLParser):
 
 
 def shown(text: str) -> Html:
-    """Read Markdown as GitHub shows it."""
+    """Render Markdown as GitHub does."""
     return Html(markdown.markdown(text, extensions=["toc", "tables", "fenced_code"]))
 
 
 def broken(text: str, source: Path) -> Iterator[str]:
-    """Go through the links of a Markdown file within the repository that lead nowhere."""
+    """Yield the links of a Markdown file that point into the repository and do not resolve."""
     page = shown(text)
     for link in (*page.links, *page.fetched):
         address = urlsplit(link)
@@ -67,14 +70,14 @@ def broken(text: str, source: Path) -> Iterator[str]:
 
 
 def rows(path: Path) -> list[list[str]]:
-    """Return the rows of all tables of a Markdown file, as they are written."""
+    """Return the rows of all tables of a Markdown file, as Markdown."""
     lines = [line for line in path.read_text().splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built pages."""
+    """The pages as mkdocs builds them."""
     folder = tmp_path_factory.mktemp("site")
     mkdocs = Path(sys.executable).with_name("mkdocs")
 
@@ -92,9 +95,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_pages_are_built_and_fetch_nothing_from_others(site: Path) -> None:
-    pages = [*site.glob("index.html"), *site.glob("*/index.html")]
+    pages = [*site.rglob("index.html")]
 
-    assert len(pages) == len([*DOCS.glob("*.md")])
+    assert len(pages) == len(PAGES)
     fetched = {address for page in pages for address in Html(page.read_text()).fetched}
     others = {address for address in fetched if urlsplit(address).netloc}
     assert others == set()
@@ -102,9 +105,7 @@ def test_the_pages_are_built_and_fetch_nothing_from_others(site: Path) -> None:
     assert not re.findall(r"@import|url\(['\"]?(?:https?:)?//", styles)
 
 
-@pytest.mark.parametrize(
-    "source", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda path: path.name
-)
+@pytest.mark.parametrize("source", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_within_the_repository_lead_somewhere(source: Path) -> None:
     assert list(broken(source.read_text(), source)) == []
 
@@ -145,18 +146,18 @@ def test_the_table_of_grants_is_that_of_the_policies() -> None:
     assert table in (DOCS / "security.md").read_text(), "python -m tests.deploy.policies"
 
 
-def aws_commands() -> Iterator[tuple[str, list[str]]]:
-    """Go through what the documentation lets people type to the AWS CLI, as words."""
-    for source in (ROOT / "README.md", *DOCS.glob("*.md")):
+def typed(program: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield the commands that the documentation gives to a program in shell blocks, as words."""
+    for source in TEXTS:
         blocks = re.findall(r"^```sh\n(.*?)^```", source.read_text(), re.MULTILINE | re.DOTALL)
         for line in "".join(blocks).replace("\\\n", " ").splitlines():
-            if found := re.search(r"(?:^|/)aws (.+)", line):
+            if found := re.search(rf"(?:^|/){program} (.+)", line):
                 yield source.name, shlex.split(found[1], comments=True)
 
 
 def test_the_aws_cli_knows_what_is_typed_to_it() -> None:
     services = create_clidriver()._get_command_table()
-    given = list(aws_commands())
+    given = list(typed("aws"))
 
     assert len(given) > 15
     for source, (service, operation, *options) in given:
@@ -176,3 +177,35 @@ def test_each_make_target_is_described() -> None:
     described = {row[0] for row in rows(DOCS / "contributing.md")}
 
     assert {f"`make {target}`" for target in targets - {"help"}} <= described
+
+
+# --- the layout -----------------------------------------------------------------------------
+
+
+def layout(source: Path) -> Iterator[str]:
+    """Yield the paths of the block below the heading Layout; a path below another is indented."""
+    block = re.search(r"^## Layout\n+```\n(.*?)^```", source.read_text(), re.MULTILINE | re.DOTALL)
+    assert block is not None
+    folder = ""
+    for line in block[1].splitlines():
+        if found := re.match(r"( *)([\w./-]+)  ", line):
+            indent, name = found.groups()
+            if not indent:
+                folder = name
+            yield name if not indent else f"{folder}{name}"
+
+
+@pytest.mark.parametrize("source", [ROOT / "README.md", DOCS / "contributing.md"])
+def test_the_layout_names_folders_that_exist(source: Path) -> None:
+    folders = [path for path in layout(source) if path.endswith("/")]
+
+    assert len(folders) > 7
+    assert [folder for folder in folders if not (ROOT / folder).is_dir()] == []
+
+
+def test_the_table_of_tests_names_every_folder_of_tests() -> None:
+    cells = [row[0] for row in rows(DOCS / "contributing.md")]
+    described = set(re.findall(r"`((?:localaws/)?tests(?:/\w+)?)`", " ".join(cells)))
+    there = {f"tests/{path.parent.name}" for path in (ROOT / "tests").glob("*/__init__.py")}
+
+    assert described == there | {"localaws/tests"}
