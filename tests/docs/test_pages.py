@@ -1,5 +1,6 @@
 """The documentation: its links resolve, its commands exist, its tables agree with the code."""
 
+import importlib.util
 import os
 import re
 import shlex
@@ -16,6 +17,7 @@ import pytest
 from awscli.clidriver import create_clidriver
 
 from chalicelib.settings import Settings
+from facial_recognition.cli.__main__ import main as faces
 from facial_recognition.infra import data
 from localaws.middleware.permissions.grants import as_table
 from tests.conftest import ROOT
@@ -25,6 +27,8 @@ DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 TEXTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "localaws").glob("*.md")), *PAGES]
 """Everything that is written for readers: the pages, and the files at the root of each package."""
+INSTRUCTIONS = [path for path in TEXTS if path.name != "CHANGELOG.md"]
+"""The texts whose commands work today; a changelog also names those of earlier days."""
 ADDRESSES = {"a": "href", "img": "src", "script": "src", "link": "href", "iframe": "src"}
 """Elements with an address that is linked or fetched, and the attribute that holds it."""
 
@@ -148,7 +152,7 @@ def test_the_table_of_grants_is_that_of_the_policies() -> None:
 
 def typed(program: str) -> Iterator[tuple[str, list[str]]]:
     """Yield the commands that the documentation gives to a program in shell blocks, as words."""
-    for source in TEXTS:
+    for source in INSTRUCTIONS:
         blocks = re.findall(r"^```sh\n(.*?)^```", source.read_text(), re.MULTILINE | re.DOTALL)
         for line in "".join(blocks).replace("\\\n", " ").splitlines():
             if found := re.search(rf"(?:^|/){program} (.+)", line):
@@ -177,6 +181,64 @@ def test_each_make_target_is_described() -> None:
     described = {row[0] for row in rows(DOCS / "contributing.md")}
 
     assert {f"`make {target}`" for target in targets - {"help"}} <= described
+
+
+FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+def mentioned(program: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield the commands of a program in running text, as words."""
+    for source in INSTRUCTIONS:
+        for span in re.findall(r"`([^`]+)`", FENCED.sub("", source.read_text())):
+            if found := re.match(rf"(?:\.venv/bin/)?{program}\s+(.+)", span, re.DOTALL):
+                yield source.name, shlex.split(found[1].replace("…", "x"))
+
+
+def test_make_knows_what_is_typed_to_it() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    given = [*typed("make"), *mentioned("make")]
+
+    assert len(given) > 50
+    for source, (target, *variables) in given:
+        assert target in targets, f"{source}: make {target}"
+        for variable in variables:
+            name = variable.partition("=")[0]
+            assert f"$({name})" in makefile, f"{source}: make {target} {variable}"
+
+
+def test_faces_knows_what_is_typed_to_it(capsys: pytest.CaptureFixture[str]) -> None:
+    given = [*typed("faces"), *mentioned("faces")]
+
+    assert len(given) > 40
+    for source, (command, *options) in given:
+        arguments = [] if command.startswith("-") else [command]
+        assert faces([*arguments, "--help"]) == 0, f"{source}: faces {command}"
+        about = capsys.readouterr().out
+        for option in (command, *options):
+            if option.startswith("--"):
+                assert option in about, f"{source}: faces {command} {option}"
+
+
+def test_localaws_knows_what_is_typed_to_it() -> None:
+    helped = subprocess.run(
+        [sys.executable, "-m", "localaws", "--help"], capture_output=True, text=True, check=True
+    )
+    given = [*typed("localaws"), *mentioned("localaws")]
+
+    assert given
+    for source, options in given:
+        for option in options:
+            if option.startswith("--"):
+                assert option in helped.stdout, f"{source}: localaws {option}"
+
+
+def test_python_finds_what_is_typed_to_it() -> None:
+    given = [*typed("python"), *mentioned("python")]
+    modules = {words[1] for _, words in given if words[0] == "-m"}
+
+    assert len(modules) > 5
+    assert {name for name in modules if importlib.util.find_spec(name) is None} == set()
 
 
 # --- the layout -----------------------------------------------------------------------------
@@ -209,3 +271,13 @@ def test_the_table_of_tests_names_every_folder_of_tests() -> None:
     there = {f"tests/{path.parent.name}" for path in (ROOT / "tests").glob("*/__init__.py")}
 
     assert described == there | {"localaws/tests"}
+
+
+def test_the_layout_names_every_module_of_the_application() -> None:
+    there = {path.name for path in (ROOT / "chalicelib").glob("*.py")} - {"__init__.py"}
+    named = {Path(path).name for path in layout(DOCS / "contributing.md") if path.endswith(".py")}
+    table = (DOCS / "architecture.md").read_text().split("\n## Modules\n")[1].split("\n## ")[0]
+    in_layers = set(re.findall(r"`(\w+\.py)`", "".join(re.findall(r"^\|.*$", table, re.M))))
+
+    assert named - {"app.py"} == there
+    assert in_layers - {"app.py"} == there
