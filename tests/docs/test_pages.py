@@ -130,6 +130,15 @@ def test_each_alarm_has_its_section() -> None:
     assert set(re.findall(r"^### (.+)$", alarms, re.MULTILINE)) == names
 
 
+def test_the_costs_count_every_alarm() -> None:
+    alarms = len(re.findall(r"AWS::CloudWatch::Alarm$", data.TEMPLATE.read_text(), re.MULTILINE))
+    costs = (DOCS / "deployment.md").read_text()
+
+    assert f"- {alarms} alarms, 0.10 each" in costs
+    # The dashboard is one of the account's free three; about fifteen metrics cost 0.30 each.
+    assert f"+ {alarms * 0.10 + 15 * 0.30:.2f}`" in costs
+
+
 def test_each_setting_is_described_with_its_default() -> None:
     described = {row[0]: row[1].strip("` ") for row in rows(DOCS / "settings.md")[2:]}
 
