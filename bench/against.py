@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench import coldstart, overhead
+from bench import coldstart
 from bench.tables import print_table
 
 MOST = 1.05
@@ -100,7 +100,7 @@ def cold_starts(before: Path, folder: Path, runs: int) -> list[list[str]]:
 def verifies(before: Path, rounds: int) -> list[list[str]]:
     """Return a row for each kind of request to ``/verify``."""
     with _application(before) as old, _application(coldstart.ROOT) as new:
-        names = [json.loads(_read(process)) for process in (old, new)][0]
+        names, _ = (json.loads(_read(process)) for process in (old, new))
         rows = []
         for name in names:
             seconds: dict[str, list[float]] = {"before": [], "now": []}
