@@ -12,12 +12,13 @@ DATA       ?= data
 
 BIN        := $(VENV)/bin
 # What running needs is installed into the environment first, what development needs on top of it.
+INSTALLED  := $(VENV)/.installed
 TO_RUN     := $(VENV)/.to-run
 TO_DEVELOP := $(VENV)/.to-develop
 PIP         = $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test deploy undeploy fuzz soak bench redrive openapi docs screenshots lock check format clean
+.PHONY: help run test test-fast deploy undeploy fuzz soak bench redrive openapi docs screenshots lock check format clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -26,6 +27,16 @@ run: $(TO_RUN) ## run the whole service on this machine; FRESH=1 forgets who is 
 	@$(BIN)/python -m facial_recognition.local --port $(AWS_PORT) --api-port $(API_PORT) --pages-port $(PAGES_PORT) --data '$(DATA)' $(if $(filter-out 0,$(FRESH)),--fresh)
 
 IN_PARALLEL = -n auto --maxprocesses 4 --dist loadfile
+
+# The rules of the house, the units, the contract, and one real person registered and verified.
+FAST = tests/unit tests/docs tests/web tests/contract/test_requests.py \
+       tests/integration/test_register.py tests/integration/test_verify.py tests/integration/test_events.py
+FAST_OF_LOCALAWS = tests/test_policies.py tests/test_post_policy.py tests/test_database.py \
+                   tests/rekognition/test_index_and_search.py
+
+test-fast: $(TO_DEVELOP) ## run the tests that answer within a minute
+	@cd localaws && $(abspath $(BIN))/python -m pytest -q $(IN_PARALLEL) $(FAST_OF_LOCALAWS)
+	@$(BIN)/python -m pytest -q $(IN_PARALLEL) $(FAST)
 
 test: $(TO_DEVELOP) ## run every test
 	@cd localaws && $(abspath $(BIN))/python -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)
@@ -86,14 +97,17 @@ lock: $(TO_DEVELOP) ## pin all packages with hashes, from requirements/*.in; UPG
 	@$(LOCK) --output-file requirements/dev.txt requirements/dev.in
 
 # pip comes from outside the environment, since not every Python can put one into it.
-$(TO_RUN): requirements/run.txt pyproject.toml localaws/pyproject.toml
+$(INSTALLED): requirements/run.txt
 	@command -v $(PYTHON) >/dev/null || { echo "error: there is no $(PYTHON); install Python 3.11 or newer, or name one: make PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"error: Python 3.11 or newer is needed, this one is {v[0]}.{v[1]}; name another: make PYTHON=...")'
 	@$(PYTHON) -m pip --version >/dev/null 2>&1 || { echo "error: $(PYTHON) has no pip; install it (Debian: apt-get install python3-pip)" >&2; exit 1; }
 	@echo "installing into $(VENV) ..."
 	@$(PYTHON) -m venv --without-pip --clear $(VENV)
 	@$(PIP) install --require-hashes -r requirements/run.txt
-	@$(PIP) install --no-deps -e . -e localaws
+	@touch $@
+
+$(TO_RUN): $(INSTALLED) pyproject.toml localaws/pyproject.toml
+	@$(PIP) install --quiet --no-deps -e . -e localaws
 	@touch $@
 
 $(TO_DEVELOP): $(TO_RUN) requirements/dev.txt

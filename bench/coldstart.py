@@ -104,12 +104,12 @@ def compare(what: str, runs: int, kinds: dict[str, Callable[[], float]]) -> None
     print(flush=True)
 
 
-def packaged(folder: Path) -> Path:
+def packaged(folder: Path, project: Path = ROOT) -> Path:
     """Let Chalice make the package of the prod stage."""
     chalice = str(Path(sys.executable).parent / "chalice")
     command = [chalice, "package", "--stage", "prod", "--pkg-format", "terraform", str(folder)]
     environment = {**os.environ, "AWS_DEFAULT_REGION": "us-east-1"}
-    subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, cwd=project, env=environment, check=True, stdout=subprocess.DEVNULL)
     return folder / "deployment.zip"
 
 
