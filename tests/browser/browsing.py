@@ -1,5 +1,6 @@
 """Run Chromium for tests, with a camera that shows photographs."""
 
+import io
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,9 +8,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 from playwright.sync_api import Browser, Page, Playwright, expect
-
-from sample_photographs import opened
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
@@ -77,7 +77,7 @@ def film(file: Path, *scenes: bytes, seconds: float = 1) -> Path:
 def _frame(photograph: bytes) -> bytes:
     """Return a photograph in front of a plain wall, as planes of Y, U and V."""
     width, height = FRAME
-    picture = opened(photograph)
+    picture = Image.open(io.BytesIO(photograph)).convert("RGB")
     picture.thumbnail(FRAME)
     wall = np.full((height, width, 3), 205, np.uint8)
     top, left = (height - picture.height) // 2, (width - picture.width) // 2
