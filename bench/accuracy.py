@@ -3,8 +3,8 @@
     python -m bench.accuracy --photos DIR        (DIR holds one folder per person)
 
 The benchmark starts the service on free ports. For each person with several photographs, it uploads
-one to S3 and verifies the others over HTTP. People with a single photograph are strangers, whom the
-service should not recognise.
+one to S3 and verifies the others over HTTP. People with a single photograph are strangers: the
+service should not recognise them.
 """
 
 import argparse

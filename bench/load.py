@@ -40,9 +40,9 @@ from localaws.server import EmbeddedAWS
 
 ROOT = Path(__file__).parent.parent
 CALLS_PER_SECOND = 50
-"""Rekognition throttles more calls than this."""
+"""The rate of calls above which Rekognition throttles."""
 THROTTLE_EVERY = 10
-"""Rekognition also throttles every call of this number."""
+"""Rekognition also throttles one call in this many."""
 UPLOAD_THREADS = 8
 WORKERS = 2
 """Number of worker processes of the service."""
@@ -242,7 +242,7 @@ def check() -> str:
 
 
 def peak_megabytes(pid: int) -> float:
-    """Return the peak peak_megabytes memory of a process in MB (Linux)."""
+    """Return the peak resident memory of a process in MB (Linux)."""
     status = Path(f"/proc/{pid}/status").read_text()
     (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) / 1024

@@ -85,9 +85,9 @@ class _Client:
         self._outcome.requests[call.__name__] += 1
         return answer
 
-    def _expect(self, right: bool, what: str) -> None:
-        if not right:
-            self._outcome.wrong.append(f"{self._name}: {what}")
+    def _expect(self, condition: bool, mistake: str) -> None:
+        if not condition:
+            self._outcome.wrong.append(f"{self._name}: {mistake}")
 
     def _photograph(self) -> tuple[str, dict[str, bytes]]:
         person = self._random.choice(list(self._people))

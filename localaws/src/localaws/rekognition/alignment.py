@@ -97,7 +97,8 @@ def _fit_landmarks(landmarks: tuple[Point, ...]) -> tuple[complex, complex]:
 def _resize_transform(x_factor: float, y_factor: float) -> Transform:
     """Return the transform that maps points of an image to points of its resized copy.
 
-    The image's edges stay in place, but coordinates refer to pixel centres: hence the halves.
+    Resizing keeps the image's edges in place. Coordinates refer to pixel centres, which are half a
+    pixel away from the edges.
     """
     return np.array(
         [

@@ -32,7 +32,7 @@ each of the five landmarks, and the score."""
 _NO_ROWS: Final = np.empty((0, 15))
 
 # YuNet was trained on faces of 10 to 300 pixels and places the landmarks of larger faces badly.
-# Images that are large enough to show such faces get a second, cheap pass at this size.
+# Images that are large enough for larger faces get a second, cheap pass at this size.
 _COARSE_SIDE: Final = 352
 _COARSE_PASS_FROM: Final = 512
 
@@ -141,7 +141,7 @@ def _to_image_coordinates(view: Pixels, rows: Rows, image: Image) -> Rows:
     height, width = view.shape[:2]
     factors = image.width / width, image.height / height
     rows[:, :4] *= np.tile(factors, 2)
-    # Landmark coordinates refer to pixel centres, box coordinates to pixel edges: hence the halves.
+    # Box coordinates refer to pixel edges, but landmarks to pixel centres, half a pixel away.
     rows[:, 4:14] = (rows[:, 4:14] + 0.5) * np.tile(factors, 5) - 0.5
     return rows
 

@@ -28,8 +28,8 @@ MIN_SIDE: Final = 80
 MAX_PIXELS: Final = 89_478_485
 
 # For detection, images are scaled down to this longer side, in pixels. Rekognition finds faces of
-# at least 40 pixels in an image of 1920, a 48th of the longer side. Here such a face has 20 pixels,
-# and YuNet finds it. A larger image would take more time and only add smaller faces.
+# at least 40 pixels in an image of 1920, a 48th of the longer side. At 960 pixels, these faces have
+# 20 pixels, and YuNet finds them. A larger image would take more time and only add smaller faces.
 DETECTION_SIDE: Final = 960
 
 _ORIENTATION_TAG: Final = 0x0112
