@@ -74,7 +74,7 @@ docs: $(TO_DEVELOP) ## build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 screenshots: $(TO_DEVELOP) ## make docs/screenshots anew; needs Chromium
-	@$(BIN)/python -m tests.browser.screenshots
+	@PYTHONPATH=localaws/tests $(BIN)/python -m tests.browser.screenshots
 
 check: $(TO_DEVELOP) ## lint and check types
 	@$(BIN)/ruff check .

@@ -1,1 +1,1 @@
-"""Measurements against peers and limits; each is a script that anyone can run."""
+"""Benchmarks that compare the service with peers and limits. Each is a script of its own."""

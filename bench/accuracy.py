@@ -1,10 +1,10 @@
-"""How well are people recognised, end to end?
+"""Measure how accurately the whole service recognises people.
 
-Starts the whole service on free ports, puts one photograph of each person who has several into
-S3, and verifies all the others over HTTP; people with a single photograph are strangers, whom
-nobody should be taken for.
+    python -m bench.accuracy --photos DIR        (DIR holds one folder per person)
 
-    python -m bench.accuracy --photos DIR        (DIR holds a folder per person)
+The benchmark starts the service on free ports. For each person with several photographs, it uploads
+one to S3 and verifies the others over HTTP. People with a single photograph are strangers: the
+service should not recognise them.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from pathlib import Path
 import boto3
 import requests
 
-from bench.photos import people_folder
+from bench.photos import people_folder, photographs_by_person
 from bench.tables import print_table
 from chalicelib.settings import Settings
 from facial_recognition.local.api import LocalApi
@@ -33,14 +33,14 @@ OUTCOMES = ("right", "wrong person", "not verified", "no face")
 
 @dataclass
 class Tally:
-    """What became of a group of photographs."""
+    """Counts the outcomes of verifying a group of photographs."""
 
     people: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
 
     def row(self, name: str) -> list[str]:
-        """Format as a row of the table."""
+        """Return a row of the table."""
         total = sum(self.outcomes.values())
         counts = [
             f"{self.outcomes[o]} ({self.outcomes[o] / total:.1%})" if total else "-"
@@ -53,12 +53,15 @@ class Tally:
 def main() -> int:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=people_folder, required=True, help="a folder per person")
-    parser.add_argument("--threshold", type=float, help="similarity (the stage's by default)")
+    parser.add_argument(
+        "--photos", type=people_folder, required=True, help="folder with one folder per person"
+    )
+    parser.add_argument(
+        "--threshold", type=float, help="minimum similarity (default: that of the service)"
+    )
     options = parser.parse_args()
-    people = sorted(path for path in options.photos.iterdir() if path.is_dir())
-    photographs = {person.name: sorted(person.glob("*.[jp][pn]g")) for person in people}
-    # The table is not to be looked for between the lines of the service, here and in its workers.
+    photographs = photographs_by_person(options.photos)
+    # Keep the log of the service and of its workers out of the output.
     logging.getLogger("facial-recognition").setLevel(logging.CRITICAL)
     os.environ["POWERTOOLS_LOG_LEVEL"] = "CRITICAL"
 
@@ -79,12 +82,12 @@ def main() -> int:
     header = ["", "people", "photographs", *OUTCOMES, "verify (median)"]
     print_table([header, members.row("registered"), strangers.row("strangers")], "accuracy")
     threshold = options.threshold or Settings().face_match_threshold
-    print(f"\nthreshold {threshold:g}; registered by S3 upload: {rate:.1f} photographs per second")
+    print(f"\nthreshold {threshold:g}; registered through S3: {rate:.1f} photographs per second")
     return 0
 
 
 def _upload(aws: EmbeddedAWS, photographs: dict[str, Path]) -> float:
-    """Put the photographs into S3, wait until all are indexed; return photographs per second."""
+    """Upload photographs to S3 and wait until all are indexed; return photographs per second."""
     s3, bucket = boto3.client("s3"), Settings().faces_bucket
     started = time.perf_counter()
     for name, path in photographs.items():
@@ -96,7 +99,15 @@ def _upload(aws: EmbeddedAWS, photographs: dict[str, Path]) -> float:
 def _verify(
     api: str, path: Path, person_id: str | None, threshold: float | None, tally: Tally
 ) -> None:
-    """Verify a photograph of a registered person, or of a stranger (None)."""
+    """Verify a photograph, and count the outcome.
+
+    Args:
+        api: the URL of the API.
+        path: the photograph.
+        person_id: the registered person on it, or None for a stranger.
+        threshold: the minimum similarity, or None for that of the service.
+        tally: counts the outcome.
+    """
     started = time.perf_counter()
     answer = requests.post(
         f"{api}/verify",
@@ -117,7 +128,7 @@ def _verify(
             outcome = "right" if found["personId"] == person_id else "wrong person"
     tally.outcomes[outcome] += 1
     if outcome == "wrong person":
-        print(f"{path.name} was taken for {found['personId']}", file=sys.stderr)
+        print(f"{path.name} was recognised as {found['personId']}", file=sys.stderr)
 
 
 if __name__ == "__main__":

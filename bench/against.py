@@ -1,10 +1,10 @@
-"""Compare the application with the one of an earlier commit, alternating in one run.
+"""Compare the application with an earlier commit, alternating in one run.
 
     python -m bench.against COMMIT
 
-The cold start is the import of the deployed package in a fresh process, without bytecode. A verify
-is one request to ``/verify`` whose calls to AWS are answered from memory. Both applications use the
-libraries that are installed now.
+The cold start is the import of the deployed package in a fresh process, without compiled bytecode.
+A verify is one request to ``/verify``; its calls to AWS are answered from memory. Both applications
+use the installed libraries.
 """
 
 import argparse
@@ -24,11 +24,11 @@ from pathlib import Path
 from bench import coldstart
 from bench.tables import print_table
 
-MOST = 1.05
-"""Times what the earlier commit takes."""
+MAX_RATIO = 1.05
+"""Maximum time and size, as a multiple of the earlier commit's."""
 DEPLOYED = ("app.py", "chalicelib", ".chalice", "requirements.txt")
 
-ANSWER_ROUNDS = """
+ANSWER_REQUESTS = """
 import contextlib, io, json, sys, time
 from functools import partial
 from types import SimpleNamespace
@@ -36,18 +36,18 @@ from bench import overhead
 
 with contextlib.redirect_stdout(io.StringIO()):
     import app
-aws, context = overhead.Aws(), SimpleNamespace(aws_request_id="id")
+aws, context = overhead.FakeAWS(), SimpleNamespace(aws_request_id="id")
 app.faces._client = app.records._client = lambda: aws
-asked = {
+requests = {
     f"{size} {kind}": event
-    for size, wanted in overhead.SIZES.items()
-    for kind, event in overhead.events(overhead.photograph(wanted)).items()
+    for size, size_in_bytes in overhead.SIZES.items()
+    for kind, event in overhead.events(overhead.photograph(size_in_bytes)).items()
 }
-print(json.dumps(list(asked)), flush=True)
+print(json.dumps(list(requests)), flush=True)
 for line in sys.stdin:
     name = line.strip()
     with contextlib.redirect_stdout(io.StringIO()):
-        seconds = overhead.measured({"verify": partial(app.app, asked[name], context)}, 1)
+        seconds = overhead.time_calls({"verify": partial(app.app, requests[name], context)}, 1)
     print(seconds["verify"][0], flush=True)
 """
 
@@ -56,8 +56,12 @@ def main() -> int:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m bench.against", description=__doc__)
     parser.add_argument("commit", help="the earlier commit")
-    parser.add_argument("--runs", type=int, default=25, help="fresh processes of each (25)")
-    parser.add_argument("--rounds", type=int, default=200, help="of each request (200)")
+    parser.add_argument(
+        "--runs", type=int, default=25, help="fresh processes of each application (default: 25)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=200, help="repetitions of each request (default: 200)"
+    )
     options = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -66,13 +70,14 @@ def main() -> int:
         rows = [["", "before", "now", "ratio"], *cold_starts(before, now, folder, options.runs)]
         rows += verifies(before, now, options.rounds)
     print_table(rows, "against")
-    missed = [name for name, *_, ratio in rows[1:] if float(ratio) > MOST]
-    print(f"at most {MOST} is wanted: {'missed: ' + ', '.join(missed) if missed else 'met'}")
-    return int(bool(missed))
+    exceeded = [name for name, *_, ratio in rows[1:] if float(ratio) > MAX_RATIO]
+    result = f"exceeded: {', '.join(exceeded)}" if exceeded else "met"
+    print(f"limit of the ratios: {MAX_RATIO}, {result}")
+    return int(bool(exceeded))
 
 
 def check_out(commit: str, folder: Path) -> Path:
-    """Write what a commit deploys into a folder, and return the folder."""
+    """Write the deployed files of a commit into a folder, and return the folder."""
     archive = subprocess.run(
         ["git", "archive", commit, *DEPLOYED], cwd=coldstart.ROOT, capture_output=True, check=True
     )
@@ -82,38 +87,40 @@ def check_out(commit: str, folder: Path) -> Path:
 
 
 def copy_without_bytecode(folder: Path) -> Path:
-    """Copy what this checkout deploys into a folder, and return the folder."""
+    """Copy the deployed files of this checkout into a folder, and return the folder."""
     folder.mkdir()
     for name in DEPLOYED:
         source = coldstart.ROOT / name
         if source.is_dir():
-            leave_out = shutil.ignore_patterns("__pycache__", "deployments")
-            shutil.copytree(source, folder / name, ignore=leave_out)
+            ignored = shutil.ignore_patterns("__pycache__", "deployments")
+            shutil.copytree(source, folder / name, ignore=ignored)
         else:
             shutil.copy(source, folder / name)
     return folder
 
 
 def cold_starts(before: Path, now: Path, folder: Path, runs: int) -> list[list[str]]:
-    """Return a row for the size of the package, and one for its import."""
-    sizes, places = {}, {}
+    """Return the rows for the size of the package and for its import."""
+    sizes, unpacked = {}, {}
     for name, project in (("before", before), ("now", now)):
-        place = folder / f"package-{name}"
-        place.mkdir()
-        package = coldstart.packaged(place, project)
+        target = folder / f"package-{name}"
+        target.mkdir()
+        package = coldstart.build_package(target, project)
         sizes[name] = package.stat().st_size
-        places[name] = coldstart.lay_out(package, place)
-    seconds: dict[str, list[float]] = {name: [] for name in places}
+        unpacked[name] = coldstart.unpack(package, target)
+    seconds: dict[str, list[float]] = {name: [] for name in unpacked}
     for _ in range(runs):
-        for name, (whole, _, beside) in places.items():
-            seconds[name].append(coldstart.fresh(coldstart.TIMED_IMPORT, whole, beside))
+        for name, (application, _, libraries) in unpacked.items():
+            seconds[name].append(
+                coldstart.run_fresh(coldstart.TIMED_IMPORT, application, libraries)
+            )
     kilobytes = {name: size / 1000 for name, size in sizes.items()}
-    milliseconds = {name: statistics.median(found) * 1000 for name, found in seconds.items()}
+    milliseconds = {name: statistics.median(times) * 1000 for name, times in seconds.items()}
     return [_row("package, KB", kilobytes), _row("cold start, ms", milliseconds)]
 
 
 def verifies(before: Path, now: Path, rounds: int) -> list[list[str]]:
-    """Return a row for each kind of request to ``/verify``."""
+    """Return a row for each request to ``/verify``."""
     with _application(before) as old, _application(now) as new:
         names, _ = (json.loads(_read(process)) for process in (old, new))
         rows = []
@@ -132,16 +139,16 @@ def verifies(before: Path, now: Path, rounds: int) -> list[list[str]]:
 
 @contextmanager
 def _application(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Run the application of a folder in a process that answers a request for each line."""
+    """Run an application in a process that performs one request per input line."""
     process = subprocess.Popen(
-        [sys.executable, "-c", ANSWER_ROUNDS],
+        [sys.executable, "-c", ANSWER_REQUESTS],
         cwd=folder,
         env={
             "PATH": os.defpath,
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONPATH": os.pathsep.join([str(folder), str(coldstart.ROOT)]),
             "AWS_DEFAULT_REGION": "us-east-1",
-            "METRICS": "bench",  # as where it is deployed
+            "METRICS": "bench",  # deployed functions write metrics, so do it here as well
         },
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -158,8 +165,8 @@ def _read(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline()
 
 
-def _row(name: str, found: dict[str, float]) -> list[str]:
-    before, now = found["before"], found["now"]
+def _row(name: str, values: dict[str, float]) -> list[str]:
+    before, now = values["before"], values["now"]
     return [name, f"{before:.2f}", f"{now:.2f}", f"{now / before:.3f}"]
 
 

@@ -1,11 +1,12 @@
-"""What a cold start costs: the deployed package in a fresh process, as Lambda runs it.
+"""Measure a cold start: the deployed package in a fresh process, as Lambda runs it.
 
     python -m bench.coldstart --photo ada.jpg
 
-- Import of the handler beside that of a bare Chalice application which imports the same libraries,
-  in turn, with nothing but the package and boto3 on the path, and nothing compiled in advance.
-- The first verify of a fresh process beside those that follow, on the embedded AWS.
-- Three boto3 clients made one after the other, and at once in threads.
+- The import of the handler, compared with a bare Chalice application that imports the same
+  libraries. Both are measured in turn, with only the package and boto3 on the path, and without
+  compiled bytecode.
+- The first verify of a fresh process, compared with later ones, on the embedded AWS.
+- Creating three boto3 clients one after the other, compared with creating them in threads.
 """
 
 import argparse
@@ -66,24 +67,26 @@ AT_ONCE = """with ThreadPoolExecutor(3) as threads:
 
 
 def main() -> None:
-    """Measure all of it in one run."""
+    """Measure everything in one run, and print the tables."""
     parser = argparse.ArgumentParser(prog="python -m bench.coldstart", description=__doc__)
-    parser.add_argument("--photo", required=True, help="a JPEG with a face")
-    parser.add_argument("--runs", type=int, default=15, help="fresh processes of each kind (15)")
+    parser.add_argument("--photo", required=True, help="a JPEG that shows a face")
+    parser.add_argument(
+        "--runs", type=int, default=15, help="fresh processes of each kind (default: 15)"
+    )
     options = parser.parse_args()
     clear_environment()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        package = packaged(folder)
+        package = build_package(folder)
         print(f"package: {package.stat().st_size / 1e6:.2f} MB\n")
-        whole, bare, beside = lay_out(package, folder)
+        application, bare, libraries = unpack(package, folder)
         compare("import", options.runs, {
-            "bare Chalice": lambda: fresh(TIMED_IMPORT, bare, beside),
-            "application": lambda: fresh(TIMED_IMPORT, whole, beside),
+            "bare Chalice": lambda: run_fresh(TIMED_IMPORT, bare, libraries),
+            "application": lambda: run_fresh(TIMED_IMPORT, application, libraries),
         })  # fmt: skip
         compare("three clients", options.runs, {
-            "in turn": lambda: fresh(CLIENTS.format(how=IN_TURN), bare, beside),
-            "at once": lambda: fresh(CLIENTS.format(how=AT_ONCE), bare, beside),
+            "in turn": lambda: run_fresh(CLIENTS.format(how=IN_TURN), bare, libraries),
+            "at once": lambda: run_fresh(CLIENTS.format(how=AT_ONCE), bare, libraries),
         })  # fmt: skip
         with EmbeddedAWS() as aws:
             os.environ.update(aws.environment)
@@ -91,21 +94,27 @@ def main() -> None:
             compare("verify", options.runs, {"warm": service.warm, "cold": service.cold})
 
 
-def compare(what: str, runs: int, kinds: dict[str, Callable[[], float]]) -> None:
-    """Measure kinds alternately, and print medians in milliseconds beside the first one's."""
-    times: dict[str, list[float]] = {kind: [] for kind in kinds}
+def compare(title: str, runs: int, alternatives: dict[str, Callable[[], float]]) -> None:
+    """Measure alternatives in turn, and print their medians and the ratios to the first one.
+
+    Args:
+        title: the title of the table.
+        runs: number of measurements of each alternative.
+        alternatives: functions that measure once and return seconds, by name.
+    """
+    times: dict[str, list[float]] = {name: [] for name in alternatives}
     for _ in range(runs):
-        for kind, measure in kinds.items():
-            times[kind].append(measure())
-    medians = {kind: statistics.median(measured) * 1000 for kind, measured in times.items()}
+        for name, measure in alternatives.items():
+            times[name].append(measure())
+    medians = {name: statistics.median(seconds) * 1000 for name, seconds in times.items()}
     first = next(iter(medians.values()))
-    rows = [[kind, f"{median:.0f}", f"{median / first:.2f}"] for kind, median in medians.items()]
-    print_table([[what, "median ms", "ratio"], *rows], what.replace(" ", "-"))
+    rows = [[name, f"{median:.0f}", f"{median / first:.2f}"] for name, median in medians.items()]
+    print_table([[title, "median ms", "ratio"], *rows], title.replace(" ", "-"))
     print(flush=True)
 
 
-def packaged(folder: Path, project: Path = ROOT) -> Path:
-    """Let Chalice make the package of the prod stage."""
+def build_package(folder: Path, project: Path = ROOT) -> Path:
+    """Build the deployment package of the prod stage with Chalice, and return its path."""
     chalice = str(Path(sys.executable).parent / "chalice")
     command = [chalice, "package", "--stage", "prod", "--pkg-format", "terraform", str(folder)]
     environment = {**os.environ, "AWS_DEFAULT_REGION": "us-east-1"}
@@ -113,27 +122,38 @@ def packaged(folder: Path, project: Path = ROOT) -> Path:
     return folder / "deployment.zip"
 
 
-def lay_out(package: Path, folder: Path) -> tuple[Path, Path, Path]:
-    """Return the folders of the application, of the bare one, and of what Lambda has beside."""
-    whole, bare, beside = folder / "whole", folder / "bare", folder / "runtime"
+def unpack(package: Path, folder: Path) -> tuple[Path, Path, Path]:
+    """Unpack the package.
+
+    Returns:
+        The folders of the application, of the bare application, and of the libraries that Lambda
+        provides.
+    """
+    application, bare, libraries = folder / "application", folder / "bare", folder / "runtime"
     with zipfile.ZipFile(package) as files:
-        files.extractall(whole)
+        files.extractall(application)
         others = [n for n in files.namelist() if n.split("/")[0] not in ("app.py", "chalicelib")]
         files.extractall(bare, others)
     (bare / "app.py").write_text(BARE)
-    beside.mkdir()
-    runtime.lay_out(beside)
-    return whole, bare, beside
+    libraries.mkdir()
+    runtime.lay_out(libraries)
+    return application, bare, libraries
 
 
-def fresh(script: str, code: Path, beside: Path) -> float:
-    """Run a script in a fresh process, and return the seconds that it prints."""
+def run_fresh(script: str, code: Path, libraries: Path) -> float:
+    """Run a script in a fresh process, and return the seconds that it prints.
+
+    Args:
+        script: Python code.
+        code: the folder of an application.
+        libraries: the folder of the libraries that Lambda provides.
+    """
     done = subprocess.run(
         [sys.executable, "-S", "-B", "-c", script],
         cwd=code,
         env={
             "PATH": os.defpath,
-            "PYTHONPATH": f"{code}{os.pathsep}{beside}",
+            "PYTHONPATH": f"{code}{os.pathsep}{libraries}",
             "AWS_DEFAULT_REGION": "us-east-1",
         },
         capture_output=True,
@@ -144,10 +164,15 @@ def fresh(script: str, code: Path, beside: Path) -> float:
 
 
 class Function:
-    """The API's function on the embedded AWS."""
+    """The API's function on the embedded AWS, with its role and the data resources.
+
+    Args:
+        aws: the embedded AWS.
+        package: the deployment package, a ZIP file.
+        photo: the photograph to verify.
+    """
 
     def __init__(self, aws: EmbeddedAWS, package: bytes, photo: bytes) -> None:
-        """Make the function, its role, and the data resources."""
         make_data(boto3.Session(), Settings(), "facial-recognition", "prod")
         self._aws = aws
         self._event = json.dumps(_event(photo)).encode()
@@ -169,12 +194,12 @@ class Function:
         self.warm()
 
     def cold(self) -> float:
-        """Verify in a fresh process; return seconds."""
+        """Verify the photograph in a fresh process; return seconds."""
         self._aws.deployed.stop()
         return self.warm()
 
     def warm(self) -> float:
-        """Verify; return seconds."""
+        """Verify the photograph in the running process; return seconds."""
         started = time.perf_counter()
         answer = self._lambda.invoke(FunctionName="facial-recognition-prod", Payload=self._event)
         result = json.load(io.BytesIO(answer["Payload"].read()))

@@ -1,12 +1,16 @@
-"""Is everything indexed when much comes at once, or was there before?
+"""Measure bulk registration, and check that every photograph is indexed exactly once.
 
-    python -m bench.load --photos DIR                      (DIR holds a folder per person)
+    python -m bench.load --photos DIR                      (DIR holds one folder per person)
 
-Uploads many photographs as fast as the client can while Rekognition admits 50 calls a second and
-throttles one call in ten; then lets ``/create-index`` index as many as asked for that were in the
-bucket before there were any event handlers. Photographs of the same people are repeated, encoded
-anew so that no two are the same file. Beside it stands what the engine alone does with the same
-photographs, by IndexFaces from as many threads as the service has workers.
+The benchmark has three parts:
+
+- IndexFaces alone, called from as many threads as the service has workers. This is the limit.
+- Uploads to S3, as fast as the client can, while Rekognition allows 50 calls per second and
+  throttles one call in ten.
+- ``/create-index`` of photographs that were in the bucket before there were event handlers.
+
+The photographs in the folder are used repeatedly. Each time, they are encoded differently, so that
+no two files are the same.
 """
 
 import argparse
@@ -35,21 +39,31 @@ from localaws.middleware.faults import Fault
 from localaws.server import EmbeddedAWS
 
 ROOT = Path(__file__).parent.parent
-ADMITTED = 50
-THROTTLED = 10
-UPLOADERS = 8
+CALLS_PER_SECOND = 50
+"""The rate of calls above which Rekognition throttles."""
+THROTTLE_EVERY = 10
+"""Rekognition also throttles one call in this many."""
+UPLOAD_THREADS = 8
 WORKERS = 2
+"""Number of worker processes of the service."""
 
 
 def main() -> int:
-    """Measure, check, and print."""
+    """Measure, check and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=people_folder, required=True, help="a folder per person")
-    parser.add_argument("--uploads", type=int, default=1000, help="photographs uploaded (1000)")
-    parser.add_argument("--existing", type=int, default=5000, help="there before (5000)")
+    parser.add_argument(
+        "--photos", type=people_folder, required=True, help="folder with one folder per person"
+    )
+    parser.add_argument(
+        "--uploads", type=int, default=1000, help="photographs to upload (default: 1000)"
+    )
+    parser.add_argument(
+        "--existing", type=int, default=5000, help="photographs to index later (default: 5000)"
+    )
     options = parser.parse_args()
-    logging.getLogger("localaws").setLevel(logging.ERROR)  # that functions fail is meant here
-    os.environ["INDEX_RATE"] = "1000"  # not the pace is measured, but what can be done
+    # Functions fail on purpose here, so do not log warnings about them.
+    logging.getLogger("localaws").setLevel(logging.ERROR)
+    os.environ["INDEX_RATE"] = "1000"  # a limit that is never reached
     with EmbeddedAWS() as aws:
         project = install(aws, str(ROOT))
         alone = engine_alone(list(itertools.islice(photographs(options.photos), 200)))
@@ -61,7 +75,7 @@ def main() -> int:
             set_up(project)
             name = f"/create-index of {options.existing}"
             rates[name] = existing(aws, project, options.photos, options.existing)
-    rows = [["", "photographs per second", "to IndexFaces alone"]]
+    rows = [["", "photographs per second", "vs. IndexFaces alone"]]
     rows += [[name, f"{rate:.1f}", f"{rate / alone:.2f}"] for name, rate in rates.items()]
     print()
     print_table(rows, "bulk")
@@ -69,12 +83,12 @@ def main() -> int:
 
 
 def photographs(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Give keys and photographs without end: those in the folder, then again, encoded anew."""
+    """Yield keys and photographs endlessly: those in the folder, repeated in other encodings."""
     paths = sorted(folder.glob("*/*.jpg"))
     for turn in itertools.count():
         for path in paths:
             file = io.BytesIO()
-            # Another quality and another edge each time: another file, hardly another picture.
+            # A different quality and edge give a different file of almost the same picture.
             picture = Image.open(path)
             box = (turn // 10, 0, picture.width, picture.height)
             picture.crop(box).save(file, "JPEG", quality=95 - turn % 10)
@@ -82,14 +96,14 @@ def photographs(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def engine_alone(some: list[tuple[str, bytes]]) -> float:
-    """Index photographs by nothing but IndexFaces; return photographs per second."""
+    """Index photographs with IndexFaces only; return photographs per second."""
     rekognition = boto3.client("rekognition")
     rekognition.create_collection(CollectionId="alone")
 
     def index(image: bytes) -> None:
         rekognition.index_faces(CollectionId="alone", Image={"Bytes": image}, MaxFaces=1)
 
-    index(some[0][1])  # which loads the models
+    index(some[0][1])  # loads the models
     started = time.perf_counter()
     with ThreadPoolExecutor(WORKERS) as threads:
         list(threads.map(index, (image for _, image in some)))
@@ -99,7 +113,7 @@ def engine_alone(some: list[tuple[str, bytes]]) -> float:
 
 
 def uploads(aws: EmbeddedAWS, folder: Path, count: int) -> float:
-    """Upload photographs while Rekognition is throttled; check that all are indexed, once.
+    """Upload photographs while Rekognition throttles; check that each is indexed exactly once.
 
     Returns:
         Photographs per second.
@@ -107,8 +121,8 @@ def uploads(aws: EmbeddedAWS, folder: Path, count: int) -> float:
     some = list(itertools.islice(photographs(folder), count))
     for operation in ("IndexFaces", "ListFaces", "DeleteFaces"):
         aws.faults.script(
-            Fault(operation, "throttle", caller="worker", rate=ADMITTED),
-            Fault(operation, "throttle", caller="worker", every=THROTTLED, times=0),
+            Fault(operation, "throttle", caller="worker", rate=CALLS_PER_SECOND),
+            Fault(operation, "throttle", caller="worker", every=THROTTLE_EVERY, times=0),
         )
     started = time.perf_counter()
     put(some)
@@ -127,7 +141,7 @@ def uploads(aws: EmbeddedAWS, folder: Path, count: int) -> float:
 
 
 def existing(aws: EmbeddedAWS, project: Project, folder: Path, count: int) -> float:
-    """Let /create-index index what was there before; check that all are indexed, once.
+    """Index existing photographs with /create-index; check that each is indexed exactly once.
 
     Returns:
         Photographs per second.
@@ -148,24 +162,24 @@ def existing(aws: EmbeddedAWS, project: Project, folder: Path, count: int) -> fl
     seconds = time.perf_counter() - started
     indexed = check()
     assert aws.workers is not None
-    memory = max(map(resident, aws.workers.pids()))
-    healthy = time.perf_counter()
-    again = create_index(aws, project, {})
-    healthy = time.perf_counter() - healthy
+    memory = max(map(peak_megabytes, aws.workers.pids()))
+    repeat_started = time.perf_counter()
+    repeated = create_index(aws, project, {})
+    repeat_seconds = time.perf_counter() - repeat_started
     print(
-        f"{count} photographs there before: /create-index indexed {done} in {len(calls)} calls,"
+        f"{count} existing photographs: /create-index indexed {done} in {len(calls)} calls,"
         f" {seconds:.1f} s"
     )
     print(f"  {indexed}")
     print(f"  longest call {max(calls):.1f} s; peak memory of the function {memory:.0f} MB")
-    print(f"  again: {again['unchanged']} unchanged in {healthy:.1f} s")
+    print(f"  repeated: {repeated['unchanged']} unchanged in {repeat_seconds:.1f} s")
     return count / seconds
 
 
 def put(some: Any) -> None:
-    """Put photographs into the bucket as fast as the client can."""
+    """Upload photographs to the bucket as fast as the client can."""
     s3, bucket = boto3.client("s3"), Settings().faces_bucket
-    with ThreadPoolExecutor(UPLOADERS) as threads:
+    with ThreadPoolExecutor(UPLOAD_THREADS) as threads:
         list(threads.map(lambda p: s3.put_object(Bucket=bucket, Key=p[0], Body=p[1]), some))
 
 
@@ -182,10 +196,10 @@ def create_index(aws: EmbeddedAWS, project: Project, body: dict[str, Any]) -> di
 
 
 def check() -> str:
-    """Check that bucket, table and collection agree; say how many there are.
+    """Check that bucket, table and collection agree, and return their sizes as text.
 
     Raises:
-        AssertionError: they do not.
+        AssertionError: they disagree.
     """
     settings = Settings()
     s3, rekognition = boto3.client("s3"), boto3.client("rekognition")
@@ -227,7 +241,7 @@ def check() -> str:
     )
 
 
-def resident(pid: int) -> float:
+def peak_megabytes(pid: int) -> float:
     """Return the peak resident memory of a process in MB (Linux)."""
     status = Path(f"/proc/{pid}/status").read_text()
     (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))

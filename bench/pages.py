@@ -1,11 +1,11 @@
-"""How long does it take from the click to the answer on the page?
+"""Measure the time from a click on "Check now" to the answer on the page.
 
     python -m bench.pages --photo FILE --clicks 30            (FILE shows one face)
 
-Runs the whole service and Chromium with a camera that shows the photograph, registers it, and
-clicks on "Check now" again and again. A click's time ends with the frame that shows the answer.
-Printed are the medians of that, of the request to ``/verify`` as the browser sees it (with what the
-browser asks before for CORS), and of what the service itself measured of it.
+The benchmark runs the whole service, and Chromium with a camera that shows the photograph. It
+registers the photograph and clicks repeatedly. The time of a click ends with the frame that shows
+the answer. The table has the medians of this time, of the request to ``/verify`` as the browser
+measures it (including the CORS preflight), and of the request as the service measures it.
 """
 
 import argparse
@@ -34,16 +34,17 @@ CLICK = """async () => {
     const answer = document.getElementById("answer");
     performance.clearResourceTimings();
     const started = performance.now();
-    const told = new Promise((resolve) => {
+    const answered = new Promise((resolve) => {
+        // The observer ignores the previous answer: it is called for changes only.
         const observer = new MutationObserver(() => {
             if (!["match", "stranger", "problem"].includes(answer.dataset.kind)) return;
-            observer.disconnect(); // what was there before is no change, so is not seen
+            observer.disconnect();
             resolve(answer.dataset.kind);
         });
         observer.observe(answer, { attributes: true, childList: true });
     });
     document.getElementById("check").click();
-    const kind = await told;
+    const kind = await answered;
     await new Promise((painted) => requestAnimationFrame(() => setTimeout(painted)));
     const total = performance.now() - started;
     const [request] = performance
@@ -54,14 +55,14 @@ CLICK = """async () => {
 
 
 class ServiceTimes(logging.Handler):
-    """Collects what the service logs of its requests to ``/verify``."""
+    """Collects the times that the service logs for requests to ``/verify``, in milliseconds."""
 
     def __init__(self) -> None:
         super().__init__()
         self.milliseconds: list[float] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take one line of the log."""
+        """Collect the time from a log record, if it has one."""
         if getattr(record, "route", "") == "verify":
             self.milliseconds.append(record.__dict__["milliseconds"])
 
@@ -70,7 +71,7 @@ def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photo", type=Path, required=True, help="a photograph of one face")
-    parser.add_argument("--clicks", type=int, default=30, help="how many (30)")
+    parser.add_argument("--clicks", type=int, default=30, help="number of clicks (default: 30)")
     options = parser.parse_args()
     photograph = options.photo.read_bytes()
     times = ServiceTimes()
@@ -89,7 +90,7 @@ def main() -> int:
         with LocalPages(PagesConfig(api.url), aws.url) as pages:
             clicks = measure(pages.url, photograph, WARM_UP + options.clicks)[WARM_UP:]
     if any(click["kind"] != "match" for click in clicks):
-        print("error: the face was not recognised each time", file=sys.stderr)
+        print("error: not every click recognised the face", file=sys.stderr)
         return 1
     total = statistics.median(click["total"] for click in clicks)
     request = statistics.median(click["request"] for click in clicks)
@@ -98,8 +99,8 @@ def main() -> int:
         [
             [f"median of {len(clicks)} clicks", "ms"],
             ["from the click to the answer on the page", f"{total:.0f}"],
-            ["of it the request, as the browser sees it", f"{request:.0f}"],
-            ["of it the service, as it logs it", f"{service:.0f}"],
+            ["the request, as the browser measures it", f"{request:.0f}"],
+            ["the request, as the service measures it", f"{service:.0f}"],
         ],
         "pages",
     )
@@ -107,7 +108,7 @@ def main() -> int:
 
 
 def measure(url: str, photograph: bytes, clicks: int) -> list[Any]:
-    """Click so many times; return what each took in milliseconds."""
+    """Click ``clicks`` times, and return the kind of answer and the milliseconds of each click."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         film = browsing.film(Path(folder) / "film.y4m", photograph)
         with browsing.browser(playwright, *browsing.camera(film)) as chromium:

@@ -1,4 +1,4 @@
-"""What the local Rekognition is compared with: other software for the same work."""
+"""Other software for the same work, to compare the local Rekognition with."""
 
 import importlib
 import importlib.util
@@ -16,11 +16,11 @@ HOW_TO_INSTALL = "pip install --no-deps -r requirements-bench.txt"
 
 
 class NotInstalled(Exception):
-    """A peer, or something that it needs, is missing."""
+    """A peer or one of its dependencies is missing."""
 
 
 class OpenCVFaces:
-    """OpenCV's own classes on the same model files; for one thread at a time."""
+    """OpenCV's own classes with the same model files. Not safe to share between threads."""
 
     def __init__(self) -> None:
         yunet, sface = (
@@ -32,7 +32,11 @@ class OpenCVFaces:
         self._recogniser = cv2.FaceRecognizerSF.create("onnx", sface, nothing)
 
     def recognise(self, pixels: Pixels) -> None:
-        """Find the largest face and make its vector; pixels are in the order blue, green, red."""
+        """Find the largest face and compute its vector.
+
+        Args:
+            pixels: shape (height, width, 3), channels blue, green, red.
+        """
         self._detector.setInputSize((pixels.shape[1], pixels.shape[0]))
         _, rows = self._detector.detect(pixels)
         if rows is not None:
@@ -41,19 +45,23 @@ class OpenCVFaces:
 
 
 class FaceRecognition:
-    """The library ``face_recognition``, which is dlib, as its README uses it.
+    """The library ``face_recognition``, which uses dlib, called as its README shows.
 
     Raises:
-        NotInstalled: it or what it needs is missing.
+        NotInstalled: the library or one of its dependencies is missing.
     """
 
     def __init__(self) -> None:
-        # It ends the process when its models or pkg_resources are missing.
+        # The library ends the process if its models or pkg_resources are missing, so check first.
         _require("dlib", "face_recognition_models", "pkg_resources")
         self._library = _require("face_recognition")
 
     def recognise(self, pixels: Pixels) -> None:
-        """Find the largest face and make its vector; pixels are in the order red, green, blue."""
+        """Find the largest face and compute its vector.
+
+        Args:
+            pixels: shape (height, width, 3), channels red, green, blue.
+        """
         boxes = self._library.face_locations(pixels)
         if boxes:
             largest = max(boxes, key=lambda box: (box[2] - box[0]) * (box[1] - box[3]))
@@ -62,6 +70,9 @@ class FaceRecognition:
 
 class FaissIndex:
     """faiss's exact index of inner products.
+
+    Args:
+        vectors: shape (count, length).
 
     Raises:
         NotInstalled: faiss-cpu is missing.
@@ -73,7 +84,7 @@ class FaissIndex:
         self._index.add(vectors)
 
     def search(self, vector: NDArray[np.float32], limit: int, threads: int) -> list[int]:
-        """Return the rows of the nearest vectors, best first."""
+        """Return the rows of the ``limit`` nearest vectors, nearest first."""
         self._faiss.omp_set_num_threads(threads)
         _, rows = self._index.search(vector[np.newaxis], limit)
         nearest: list[int] = rows[0].tolist()
@@ -81,8 +92,8 @@ class FaissIndex:
 
 
 def _require(*names: str) -> Any:
-    """Import the modules, and return the last."""
+    """Import modules, and return the last one."""
     for name in names:
         if importlib.util.find_spec(name) is None:
-            raise NotInstalled(f"{name} is not installed: {HOW_TO_INSTALL}")
+            raise NotInstalled(f"{name} is not installed. Install it: {HOW_TO_INSTALL}")
     return [importlib.import_module(name) for name in names][-1]

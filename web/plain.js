@@ -1,4 +1,4 @@
-// A page that only has texts.
+// The script of pages that only need their texts filled in.
 
 import { fillIn } from "./lib/texts.js";
 

@@ -1,10 +1,10 @@
-// The page to register people.
+// The page for registering people.
 
-import { Stage } from "./lib/camera.js";
-import { announce, button, complain, framed, h, icon } from "./lib/dom.js";
-import { acceptDrops, chosen } from "./lib/drop.js";
+import { CameraPanel } from "./lib/camera.js";
+import { announce, button, framed, h, icon, showError } from "./lib/dom.js";
+import { acceptDrops, readChosen } from "./lib/drop.js";
 import { idFor, idForFolder, isPersonId, nextId } from "./lib/ids.js";
-import { Owners, Queue, Registration } from "./lib/registration.js";
+import { IdChecker, Queue, Registration } from "./lib/registration.js";
 import { explain, fillIn, t } from "./lib/texts.js";
 
 fillIn();
@@ -14,43 +14,43 @@ const [name, personId, consent, originals] = ["name", "person-id", "consent", "o
 const STEPS = ["sent", "stored", "indexed"];
 const STEPS_DONE = { waiting: 0, preparing: 0, sending: 0, stored: 2, indexed: 3 };
 const items = new Map(); // registration: its element in the list
-const owners = new Owners();
+const idChecker = new IdChecker();
 
-// --- who ---------------------------------------------------------------------------------------
+// --- the person --------------------------------------------------------------------------------
 
-let idIsOffered = true;
+let idIsSuggested = true;
 
 name.addEventListener("input", () => {
-  if (idIsOffered) personId.value = idFor(name.value);
-  complain(name, "");
-  if (personId.value) complain(personId, "");
+  if (idIsSuggested) personId.value = idFor(name.value);
+  showError(name, "");
+  if (personId.value) showError(personId, "");
 });
 personId.addEventListener("input", () => {
-  idIsOffered = personId.value === "";
-  complain(personId, "");
+  idIsSuggested = personId.value === "";
+  showError(personId, "");
 });
-consent.addEventListener("change", () => complain(consent, ""));
+consent.addEventListener("change", () => showError(consent, ""));
 $("person").addEventListener("submit", (event) => event.preventDefault());
 
-/** Say whether consent is given; if not, say so where it is asked for. */
+/** Return whether consent is given. If not, show an error at the checkbox. */
 function isAgreed() {
-  complain(consent, consent.checked ? "" : t("register.consentMissing"));
+  showError(consent, consent.checked ? "" : t("register.consentMissing"));
   if (!consent.checked) consent.focus();
   return consent.checked;
 }
 
-/** Say whether it is known who is registered; if not, say so at the first field that lacks. */
+/** Return whether all fields are valid. If not, show errors and focus the first invalid field. */
 function isReady() {
   const trimmed = name.value.trim();
   const tooLong = trimmed.length > 200 ? t("register.nameTooLong") : "";
-  complain(name, trimmed ? tooLong : t("register.nameMissing"));
-  complain(personId, isPersonId(personId.value) || !trimmed ? "" : t("register.idWrong"));
-  complain(consent, consent.checked ? "" : t("register.consentMissing"));
-  const wrong = [name, personId, consent].find(
+  showError(name, trimmed ? tooLong : t("register.nameMissing"));
+  showError(personId, isPersonId(personId.value) || !trimmed ? "" : t("register.idWrong"));
+  showError(consent, consent.checked ? "" : t("register.consentMissing"));
+  const invalid = [name, personId, consent].find(
     (field) => field.getAttribute("aria-invalid") === "true",
   );
-  wrong?.focus();
-  return !wrong;
+  invalid?.focus();
+  return !invalid;
 }
 
 // --- photographs -------------------------------------------------------------------------------
@@ -61,9 +61,9 @@ const files = h("input", {
   accept: "image/*",
   multiple: true,
   hidden: true,
-  onchange: () => registerPerson(chosen(files).files),
+  onchange: () => registerPerson(readChosen(files).files),
 });
-const stage = new Stage($("stage"), {
+const camera = new CameraPanel($("camera"), {
   mayStart: isReady,
   dropText: t("camera.drop"),
   chooser: h(
@@ -78,7 +78,7 @@ const stage = new Stage($("stage"), {
 });
 const folder = $("folder");
 
-folder.addEventListener("change", () => registerPeople(chosen(folder).people));
+folder.addEventListener("change", () => registerPeople(readChosen(folder).people));
 $("choose-folder").addEventListener("click", () => isAgreed() && folder.click());
 acceptDrops((found) => {
   if (found.people.length) registerPeople(found.people);
@@ -86,23 +86,23 @@ acceptDrops((found) => {
 });
 
 async function takePhotograph() {
-  // What the camera gives needs not to be made smaller again.
-  if (isReady()) registerPerson([await stage.take()], true);
+  // The camera's picture has the right size already, so send it unchanged.
+  if (isReady()) registerPerson([await camera.take()], true);
 }
 
 function registerPerson(photographs, asItIs = originals.checked) {
   const person = { name: name.value.trim(), personId: personId.value };
-  add(photographs.map((file) => new Registration(file, person, { asItIs, owners })));
+  add(photographs.map((file) => new Registration(file, person, { asItIs, idChecker })));
 }
 
-/** Register folders, one for each person; the folder says who it is, as in S3. */
+/** Register one person per folder. The name of the folder gives the name and the id, as in S3. */
 function registerPeople(people) {
   if (!isAgreed()) return;
-  const taken = new Set();
+  const usedIds = new Set();
   const registrations = people.flatMap(({ name: folderName, files: photographs }) => {
     let id = idForFolder(folderName);
-    while (taken.has(id)) id = nextId(id); // two names that come to the same
-    taken.add(id);
+    while (usedIds.has(id)) id = nextId(id); // different names can give the same id
+    usedIds.add(id);
     const person = { name: folderName, personId: id };
     return photographs.map((file) => new Registration(file, person, { asItIs: originals.checked }));
   });
@@ -113,7 +113,7 @@ function registerPeople(people) {
 
 const queue = new Queue(show);
 
-/** Put photographs at the head of the list, in their order, and into the queue. */
+/** Add photographs to the top of the list, in their order, and to the queue. */
 function add(registrations) {
   $("no-photographs").hidden = registrations.length > 0;
   if (!registrations.length) return announce(t("register.noPhotographs"));
@@ -125,13 +125,13 @@ function add(registrations) {
   return elements[0].scrollIntoView({ block: "nearest" });
 }
 
-function again(registration, changes = {}) {
+function retry(registration, changes = {}) {
   Object.assign(registration, changes);
   queue.add(registration);
 }
 
 function remove(registration) {
-  registration.forget();
+  registration.releaseThumbnail();
   items.get(registration).remove();
   items.delete(registration);
   showProgress();
@@ -155,7 +155,7 @@ function show(registration) {
       h("strong", {}, person.name),
       h("span", { class: "hint" }, person.personId),
     ),
-    state === "failed" ? problemOf(registration) : steps(state),
+    state === "failed" ? failure(registration) : steps(state),
   );
   element.replaceChildren(picture, body);
   if (hadFocus) element.querySelector("button")?.focus();
@@ -167,7 +167,7 @@ function show(registration) {
   showProgress();
 }
 
-/** Show the way of a photograph: what is done, what is under way, what comes. */
+/** Create the steps of a registration: completed, current and remaining ones. */
 function steps(state) {
   if (state === "slow") return h("p", { class: "step done" }, icon("check"), t("state.slow"));
   const done = STEPS_DONE[state];
@@ -187,34 +187,36 @@ function steps(state) {
   );
 }
 
-function problemOf(registration) {
+/** Create the description of a failure, with buttons for the ways to continue. */
+function failure(registration) {
   const { problem } = registration;
   const { title, advice } = explain(problem);
-  const others = problem.personId;
-  const use = (key, changes) =>
-    button(t(key, changes.person ?? {}), null, () => again(registration, changes));
-  const as = (id) => ({ person: { ...registration.person, personId: id } });
-  const ways = [];
-  if (problem.code === "face_registered_to_another_person" && others) {
-    ways.push(use("item.useId", as(others)));
+  const otherId = problem.personId;
+  const retryWithId = (key, id) => {
+    const person = { ...registration.person, personId: id };
+    return button(t(key, person), null, () => retry(registration, { person }));
+  };
+  const actions = [];
+  if (problem.code === "face_registered_to_another_person" && otherId) {
+    actions.push(retryWithId("item.useId", otherId));
   } else if (problem.code === "person_exists") {
-    ways.push(use("item.newId", as(others)));
-    ways.push(
+    actions.push(retryWithId("item.newId", otherId));
+    actions.push(
       button(t("item.addAnyway"), null, () => {
-        owners.accept(registration.person.personId);
-        again(registration);
+        idChecker.confirm(registration.person.personId);
+        retry(registration);
       }),
     );
-  } else if (registration.canBeTriedAgain) {
-    ways.push(button(t("item.retry"), "retry", () => again(registration)));
+  } else if (registration.canRetry) {
+    actions.push(button(t("item.retry"), "retry", () => retry(registration)));
   }
-  ways.push(button(t("item.remove"), "remove", () => remove(registration)));
+  actions.push(button(t("item.remove"), "remove", () => remove(registration)));
   return h(
     "div",
     {},
     h("p", { class: "step wrong" }, icon("warning"), title),
     h("p", { class: "advice" }, advice),
-    h("div", { class: "actions small" }, ...ways),
+    h("div", { class: "actions small" }, ...actions),
   );
 }
 
@@ -222,7 +224,7 @@ function showProgress() {
   const all = [...items.keys()];
   const failed = all.filter(({ state }) => state === "failed");
   const done = all.filter((registration) => registration.isDone).length;
-  const isUnderWay = done + failed.length < all.length;
+  const isRunning = done + failed.length < all.length;
   $("registered").hidden = all.length === 0;
   $("progress").max = Math.max(1, all.length);
   $("progress").value = done + failed.length;
@@ -231,16 +233,16 @@ function showProgress() {
     failed: failed.length,
     total: all.length,
   });
-  const worthwhile = all.filter(({ canBeTriedAgain }) => canBeTriedAgain).length;
-  $("retry-all").hidden = worthwhile < 2;
-  $("retry-all").lastChild.textContent = t("register.retryAll", { failed: worthwhile });
-  $("clear").disabled = isUnderWay;
+  const retryable = all.filter((registration) => registration.canRetry).length;
+  $("retry-all").hidden = retryable < 2;
+  $("retry-all").lastChild.textContent = t("register.retryAll", { failed: retryable });
+  $("clear").disabled = isRunning;
 }
 
 $("retry-all").append(icon("retry"), "");
 $("retry-all").addEventListener("click", () => {
   for (const registration of items.keys()) {
-    if (registration.canBeTriedAgain) again(registration);
+    if (registration.canRetry) retry(registration);
   }
 });
 $("clear").addEventListener("click", () => {
@@ -248,13 +250,13 @@ $("clear").addEventListener("click", () => {
   name.focus();
 });
 $("next").addEventListener("click", () => {
-  stage.stop();
+  camera.stop();
   $("person").reset();
-  idIsOffered = true;
-  owners.forget();
+  idIsSuggested = true;
+  idChecker.reset();
   name.focus();
 });
 addEventListener("beforeunload", (event) => {
-  const isUnderWay = [...items.keys()].some(({ state, isDone }) => !isDone && state !== "failed");
-  if (isUnderWay) event.preventDefault();
+  const isRunning = [...items.keys()].some(({ state, isDone }) => !isDone && state !== "failed");
+  if (isRunning) event.preventDefault();
 });

@@ -1,13 +1,13 @@
-// The page to verify people: who is it, or is it this person?
+// The page for verifying people: who is it, or is it this person?
 
 import * as api from "./lib/api.js";
-import { Stage } from "./lib/camera.js";
-import { announce, button, complain, framed, h, icon } from "./lib/dom.js";
-import { acceptDrops, chosen } from "./lib/drop.js";
+import { CameraPanel } from "./lib/camera.js";
+import { announce, button, framed, h, icon, showError } from "./lib/dom.js";
+import { acceptDrops, readChosen } from "./lib/drop.js";
 import { isPersonId } from "./lib/ids.js";
 import { prepare } from "./lib/photographs.js";
 import { Problem } from "./lib/problem.js";
-import { EVERY, Steadiness, grey } from "./lib/steadiness.js";
+import { INTERVAL, StillnessDetector, greyValues } from "./lib/stillness.js";
 import { explain, fillIn, t } from "./lib/texts.js";
 
 fillIn();
@@ -15,7 +15,8 @@ fillIn();
 const $ = (id) => document.getElementById(id);
 const personId = $("person-id");
 const answer = $("answer");
-const STOPS = new Set([
+// Problems of the service or the network. The user can try again; continuous checking pauses.
+const SERVICE_PROBLEMS = new Set([
   "unreachable",
   "unreachable_or_key",
   "offline",
@@ -27,27 +28,27 @@ const STOPS = new Set([
   "internal",
 ]);
 
-// --- what is asked -----------------------------------------------------------------------------
+// --- the question ------------------------------------------------------------------------------
 
 const isOneToOne = () => $("one").checked;
 
 for (const choice of document.querySelectorAll("[name=question]")) {
   choice.addEventListener("change", () => {
-    $("whom").hidden = !isOneToOne();
+    $("person-field").hidden = !isOneToOne();
     if (isOneToOne()) personId.focus();
-    steadiness.forget();
+    stillness.reset();
   });
 }
 personId.addEventListener("input", () => {
-  complain(personId, "");
-  steadiness.forget();
+  showError(personId, "");
+  stillness.reset();
 });
 $("question").addEventListener("submit", (event) => event.preventDefault());
 
-/** Say whether it is known what to ask; if not, say so at the field. */
+/** Return whether the question is complete. If not, show an error at the field. */
 function isReady() {
   const isMissing = isOneToOne() && !isPersonId(personId.value.trim());
-  complain(personId, isMissing ? t("verify.idMissing") : "");
+  showError(personId, isMissing ? t("verify.idMissing") : "");
   if (isMissing) personId.focus();
   return !isMissing;
 }
@@ -59,9 +60,9 @@ const file = h("input", {
   type: "file",
   accept: "image/*",
   hidden: true,
-  onchange: () => checkFile(chosen(file).files),
+  onchange: () => checkFile(readChosen(file).files),
 });
-const checking = button(t("verify.check"), "shutter", () => checkCamera(), {
+const checkButton = button(t("verify.check"), "shutter", () => checkCamera(), {
   class: "button primary",
   id: "check",
 });
@@ -71,7 +72,7 @@ const continuous = h("input", {
   role: "switch",
   "aria-describedby": "continuous-hint",
 });
-const stage = new Stage($("stage"), {
+const camera = new CameraPanel($("camera"), {
   dropText: t("camera.dropOne"),
   chooser: h(
     "span",
@@ -80,7 +81,7 @@ const stage = new Stage($("stage"), {
     file,
   ),
   actions: [
-    checking,
+    checkButton,
     h(
       "span",
       { class: "switch" },
@@ -97,19 +98,19 @@ async function checkCamera() {
   if (isReady()) await checkPicture();
 }
 
-/** Check what the camera shows: it needs not to be made smaller again. */
+/** Check the camera's picture. It has the right size already, so it is sent unchanged. */
 async function checkPicture() {
-  await check(await stage.take(), { asItIs: true });
+  await check(await camera.take(), { asItIs: true });
 }
 
 async function checkFile([photograph]) {
-  if (!photograph) tellProblem(new Problem("unsupported_image"));
+  if (!photograph) showProblem(new Problem("unsupported_image"));
   else if (isReady()) await check(photograph);
 }
 
 // --- checking continuously -----------------------------------------------------------------------
 
-const steadiness = new Steadiness();
+const stillness = new StillnessDetector();
 let watching = null;
 
 continuous.addEventListener("change", () => {
@@ -117,25 +118,25 @@ continuous.addEventListener("change", () => {
   watch();
 });
 
-/** Look at the camera's picture as long as that is switched on. */
+/** Watch the camera's picture while continuous checking is on. */
 function watch() {
   clearInterval(watching);
   watching = null;
-  if (!stage.isRunning || !continuous.checked) {
+  if (!camera.isRunning || !continuous.checked) {
     if (answer.dataset.kind === "idle") idle(t("verify.idle"));
     return;
   }
-  steadiness.forget();
+  stillness.reset();
   idle(t("verify.watching"));
   watching = setInterval(async () => {
-    if (latest.isUnderWay || document.hidden || document.querySelector("dialog[open]")) return;
-    const event = steadiness.look(grey(stage.video));
+    if (latest.isRunning || document.hidden || document.querySelector("dialog[open]")) return;
+    const event = stillness.update(greyValues(camera.video));
     if (event === "left") idle(t("verify.watching"));
     if (event === "check") await checkPicture();
-  }, EVERY);
+  }, INTERVAL);
 }
 
-/** Do not go on asking a service that does not answer. */
+/** Stop continuous checking, because the service does not answer. */
 function pause() {
   continuous.checked = false;
   watch();
@@ -144,12 +145,12 @@ function pause() {
 
 // --- the answer --------------------------------------------------------------------------------
 
-let latest = { isUnderWay: false };
-let shown = null; // URL of the picture beside the answer
+let latest = { isRunning: false };
+let shownThumbnail = null; // URL
 
 async function check(photograph, { asItIs = false } = {}) {
-  const asked = isOneToOne() ? personId.value.trim() : null;
-  const mine = (latest = { isUnderWay: true });
+  const askedId = isOneToOne() ? personId.value.trim() : null;
+  const current = (latest = { isRunning: true });
   show(
     "checking",
     null,
@@ -158,25 +159,26 @@ async function check(photograph, { asItIs = false } = {}) {
   let prepared = { thumbnail: null };
   try {
     prepared = await prepare(photograph, { asItIs });
-    const verification = await api.verify(prepared.blob, asked);
-    if (mine === latest) tell(verification, asked, prepared.thumbnail);
+    const verification = await api.verify(prepared.blob, askedId);
+    if (current === latest) showVerification(verification, askedId, prepared.thumbnail);
   } catch (error) {
     if (!(error instanceof Problem)) console.error(error);
     const problem = error instanceof Problem ? error : new Problem("internal");
-    if (mine === latest) tellProblem(problem, photograph, prepared.thumbnail);
+    if (current === latest) showProblem(problem, photograph, prepared.thumbnail);
   } finally {
-    mine.isUnderWay = false;
+    current.isRunning = false;
   }
 }
 
-function tell({ verified, person, similarity, threshold, matches, face }, asked, thumbnail) {
-  const values = { threshold, similarity, personId: person?.personId ?? asked };
+function showVerification(verification, askedId, thumbnail) {
+  const { verified, person, similarity, threshold, matches, face } = verification;
+  const values = { threshold, similarity, personId: person?.personId ?? askedId };
   const checked = framed(thumbnail, t("verify.checked"), face.boundingBox);
   if (!verified) {
-    const title = asked ? t("verify.notConfirmed", values) : t("verify.notRecognised");
-    const reason = t(asked ? "verify.notConfirmedText" : "verify.notRecognisedText", values);
+    const title = askedId ? t("verify.notConfirmed", values) : t("verify.notRecognised");
+    const reason = t(askedId ? "verify.notConfirmedText" : "verify.notRecognisedText", values);
     const register =
-      !asked && h("a", { class: "button", href: "register.html" }, t("verify.register"));
+      !askedId && h("a", { class: "button", href: "register.html" }, t("verify.register"));
     show(
       "stranger",
       thumbnail,
@@ -193,7 +195,7 @@ function tell({ verified, person, similarity, threshold, matches, face }, asked,
     "match",
     thumbnail,
     sign("check"),
-    h("p", { class: "answer-kind" }, t(asked ? "verify.confirmed" : "verify.recognised")),
+    h("p", { class: "answer-kind" }, t(askedId ? "verify.confirmed" : "verify.recognised")),
     heading(person.name),
     meter(similarity),
     h("p", { class: "hint" }, t("verify.personId", values)),
@@ -219,7 +221,7 @@ function tell({ verified, person, similarity, threshold, matches, face }, asked,
   );
 }
 
-function tellProblem(problem, photograph, thumbnail = null) {
+function showProblem(problem, photograph, thumbnail = null) {
   const { title, advice } = explain(problem);
   show(
     "problem",
@@ -228,14 +230,14 @@ function tellProblem(problem, photograph, thumbnail = null) {
     h("p", { class: "answer-kind" }, t("verify.unchecked")),
     heading(title),
     h("p", {}, advice),
-    STOPS.has(problem.code) && button(t("again"), "retry", () => check(photograph)),
+    SERVICE_PROBLEMS.has(problem.code) && button(t("again"), "retry", () => check(photograph)),
     thumbnail && framed(thumbnail, t("verify.checked")),
   );
-  if (continuous.checked && STOPS.has(problem.code)) pause();
+  if (continuous.checked && SERVICE_PROBLEMS.has(problem.code)) pause();
 }
 
 function idle(text) {
-  latest = { isUnderWay: false };
+  latest = { isRunning: false };
   show("idle", null, h("p", { class: "answer-line" }, icon("face"), text));
 }
 
@@ -254,8 +256,8 @@ function meter(similarity) {
 }
 
 function show(kind, thumbnail, ...content) {
-  if (shown && shown !== thumbnail) URL.revokeObjectURL(shown);
-  shown = thumbnail;
+  if (shownThumbnail && shownThumbnail !== thumbnail) URL.revokeObjectURL(shownThumbnail);
+  shownThumbnail = thumbnail;
   answer.dataset.kind = kind;
   answer.setAttribute("aria-busy", String(kind === "checking"));
   answer.replaceChildren(...content.filter(Boolean));
@@ -266,5 +268,5 @@ idle(t("verify.idle"));
 if (
   (await navigator.permissions?.query({ name: "camera" }).catch(() => null))?.state === "granted"
 ) {
-  stage.start();
+  camera.start();
 }

@@ -1,4 +1,4 @@
-"""Whether answers have the form that AWS's service model prescribes."""
+"""Check that Rekognition's answers conform to AWS's service model."""
 
 import json
 import re
@@ -25,14 +25,18 @@ _JSON_TYPES = {
 
 
 class ConformanceChecker:
-    """WSGI middleware that notes what is wrong with successful answers."""
+    """WSGI middleware that checks successful answers, and records every mismatch.
+
+    Args:
+        app: the Rekognition application.
+    """
 
     def __init__(self, app: Any) -> None:
         self._app = app
         self.mismatches: list[str] = []
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Pass a request on, and check what comes back."""
+        """Pass a request on, and check the answer."""
         statuses: list[str] = []
 
         def start(status: str, *rest: Any) -> Any:
@@ -48,22 +52,28 @@ class ConformanceChecker:
 
 
 def mismatches(shape: Shape, value: Any, path: str) -> Iterator[str]:
-    """Yield what a JSON value has that its shape forbids, and lacks that it demands."""
+    """Yield a description of each difference between a JSON value and its shape.
+
+    Args:
+        shape: the shape in AWS's service model.
+        value: the JSON value.
+        path: the position of the value in the answer, for the descriptions.
+    """
     if not isinstance(value, _JSON_TYPES[shape.type_name]) or (
         isinstance(value, bool) and shape.type_name != "boolean"
     ):
-        yield f"{path}: {value!r} is no {shape.type_name}"
+        yield f"{path}: {value!r} is not a {shape.type_name}"
         return
     limits = shape.metadata
     size = value if isinstance(value, int | float) else len(value)
-    # The minimum of a list is meant for requests: AWS, too, answers with empty ones.
+    # The minimum length of lists applies to requests only: AWS returns empty lists as well.
     least = size if isinstance(shape, ListShape) else limits.get("min", size)
     if not least <= size <= limits.get("max", size):
         yield f"{path}: {value!r} is out of range"
     if "pattern" in limits and not _matches(limits["pattern"], value):
         yield f"{path}: {value!r} does not match {limits['pattern']}"
     if isinstance(shape, StringShape) and shape.enum and value not in shape.enum:
-        yield f"{path}: {value!r} is none of {shape.enum}"
+        yield f"{path}: {value!r} is not one of {shape.enum}"
     if isinstance(shape, ListShape):
         for item in value:
             yield from mismatches(shape.member, item, f"{path}[]")

@@ -1,1 +1,1 @@
-"""The pages, driven in Chromium against the whole local service."""
+"""Tests of the pages in Chromium, against the whole local service."""

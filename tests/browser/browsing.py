@@ -1,5 +1,6 @@
-"""Chromium as the tests use it, with a camera that shows photographs."""
+"""Run Chromium for tests, with a camera that shows photographs."""
 
+import io
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,13 +8,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 from playwright.sync_api import Browser, Page, Playwright, expect
-
-from sample_photographs import opened
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
-    "--no-sandbox",  # which a container does not allow
+    "--no-sandbox",  # containers do not allow the sandbox
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
@@ -29,13 +29,13 @@ DESKTOP = {"width": 1280, "height": 800}
 
 
 def chromium() -> str | None:
-    """Return where Chromium is installed, if it is."""
+    """Return the path of Chromium, or None if it is not installed."""
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 @contextmanager
 def browser(playwright: Playwright, *flags: str) -> Iterator[Browser]:
-    """Run Chromium."""
+    """Run Chromium with additional command-line flags."""
     running = playwright.chromium.launch(executable_path=chromium(), args=[*FLAGS, *flags])
     try:
         yield running
@@ -44,7 +44,10 @@ def browser(playwright: Playwright, *flags: str) -> Iterator[Browser]:
 
 
 def camera(file: Path) -> tuple[str, ...]:
-    """Return the flags for a camera that shows a film; a context has to be granted it."""
+    """Return the flags for a camera that shows a film.
+
+    A browser context also needs the permission "camera".
+    """
     return (
         "--use-fake-device-for-media-stream",
         f"--use-file-for-fake-video-capture={file}",
@@ -52,7 +55,13 @@ def camera(file: Path) -> tuple[str, ...]:
 
 
 def film(file: Path, *scenes: bytes, seconds: float = 1) -> Path:
-    """Write photographs as a film (Y4M) that a camera shows again and again."""
+    """Write photographs as a film (Y4M), and return its path. The camera repeats it endlessly.
+
+    Args:
+        file: the path of the film.
+        scenes: the photographs, as JPEG or PNG files.
+        seconds: the duration of each photograph.
+    """
     with file.open("wb") as out:
         width, height = FRAME
         out.write(
@@ -66,9 +75,9 @@ def film(file: Path, *scenes: bytes, seconds: float = 1) -> Path:
 
 
 def _frame(photograph: bytes) -> bytes:
-    """Return a photograph as planes of Y, U and V, over a plain wall."""
+    """Return a photograph in front of a plain wall, as planes of Y, U and V."""
     width, height = FRAME
-    picture = opened(photograph)
+    picture = Image.open(io.BytesIO(photograph)).convert("RGB")
     picture.thumbnail(FRAME)
     wall = np.full((height, width, 3), 205, np.uint8)
     top, left = (height - picture.height) // 2, (width - picture.width) // 2
@@ -78,7 +87,7 @@ def _frame(photograph: bytes) -> bytes:
 
 def drop(page: Page, *paths: Path) -> None:
     """Drop files or folders onto a page, as a desktop does."""
-    expect(page.locator("h1")).not_to_be_empty()  # its scripts have run
+    expect(page.locator("h1")).not_to_be_empty()  # the page's scripts have run
     devtools = page.context.new_cdp_session(page)
     data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
     for step in ("dragEnter", "dragOver", "drop"):

@@ -1,4 +1,4 @@
-"""Chromium, with and without a camera, and the pages that it opens."""
+"""Fixtures: Chromium with a camera, the pages, and the service behind them."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ Open = Callable[..., Page]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the tests where there is no browser, unless one is demanded."""
+    """Skip the tests if Chromium is not installed, unless REQUIRE_BROWSER=1."""
     if browsing.chromium() or os.environ.get("REQUIRE_BROWSER") == "1":
         return
     skip = pytest.mark.skip(reason="Chromium is not installed (Debian: apt-get install chromium)")
@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
-    """What drives Chromium."""
+    """The Playwright driver."""
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as running:
         yield running
@@ -41,13 +41,13 @@ def playwright() -> Iterator[Playwright]:
 
 @pytest.fixture(scope="package")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of what cameras show."""
+    """The folder for the films that cameras show."""
     return tmp_path_factory.mktemp("films")
 
 
 @pytest.fixture(scope="package")
 def chromium(playwright: Playwright, films: Path) -> Iterator[Browser]:
-    """Chromium with a camera that shows one person; pages have to be granted it."""
+    """Chromium with a camera that shows one person."""
     film = browsing.film(films / "obama.y4m", photograph("obama.jpg"))
     with browsing.browser(playwright, *browsing.camera(film)) as running:
         yield running
@@ -55,16 +55,16 @@ def chromium(playwright: Playwright, films: Path) -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def pages(running: Service) -> Iterator[LocalPages]:
-    """The pages, for the running API."""
+    """The pages, connected to the running API."""
     with LocalPages(PagesConfig(running.api_url), running.aws.url) as pages:
         yield pages
 
 
 @pytest.fixture(scope="package")
 def whole() -> Iterator[whole_service.WholeService]:
-    """The service in a process of its own, where one face may be several people's.
+    """The service in a process of its own, without the check for duplicate faces.
 
-    There are photographs of two people only, so that a club can be made up from them.
+    There are sample photographs of only two people. The tests register a whole club with them.
     """
     with whole_service.running(DUPLICATE_FACE_THRESHOLD="0") as running:
         yield running
@@ -72,16 +72,17 @@ def whole() -> Iterator[whole_service.WholeService]:
 
 @pytest.fixture
 def open_page(request: pytest.FixtureRequest) -> Iterator[Open]:
-    """Opens a page: ``open_page("verify.html", viewport=…, permissions=…)``.
+    """A function that opens a page: ``open_page("verify.html", viewport=…, permissions=…)``.
 
-    An error in a page's scripts, or one of its security policy, fails the test, unless it is
-    expected: ``errors`` is a part of its text.
+    The test fails if a script raises an error or violates the security policy. ``errors`` is a part
+    of the text of an error that the test expects. ``before`` is called with the page before it
+    loads.
     """
     found: list[str] = []
-    # That a request was answered with an error is the business of the test.
+    # Some tests provoke error responses, so the browser's message about those is no failure.
     expected = ["Failed to load resource"]
 
-    def note(message: ConsoleMessage) -> None:
+    def collect_error(message: ConsoleMessage) -> None:
         if message.type == "error" and not any(part in message.text for part in expected):
             found.append(message.text)
 
@@ -105,7 +106,7 @@ def open_page(request: pytest.FixtureRequest) -> Iterator[Open]:
             contexts.callback(context.close)
             context.set_default_timeout(PATIENCE)
             page = context.new_page()
-            page.on("console", note)
+            page.on("console", collect_error)
             page.on("pageerror", lambda error: found.append(str(error)))
             before(page)
             page.goto(f"{pages if isinstance(pages, str) else pages.url}/{path}")

@@ -1,5 +1,5 @@
-// Puts a drawn figure over every photograph of a page, its head where the face was found.
-// Given to Playwright's evaluate by screenshots.py.
+// Replace every photograph on a page by a drawn figure, with the head where the face was found.
+// screenshots.py passes this function to Playwright's evaluate.
 async () => {
   const figure = (width, height, { x, y, size }) => `
     <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}"

@@ -1,7 +1,6 @@
-"""API Gateway before the local API, as far as it asks for a key.
+"""A gateway in front of the local API that checks API keys as API Gateway does.
 
-``chalice local`` lets everybody in, since the key is checked by API Gateway and not by the
-application. So here is a gateway that checks it for real, and refuses as API Gateway does.
+On AWS, API Gateway checks the key, not the application. So ``chalice local`` accepts every request.
 """
 
 import json
@@ -19,11 +18,17 @@ from localaws.ports import HOST, QuietRequestHandler
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-_PASSED_BACK = ("content-type", "retry-after")
+_FORWARDED_HEADERS = ("content-type", "retry-after")
 
 
 class Gateway:
-    """Passes on what comes with the key; preflights need none, as in API Gateway."""
+    """Forwards requests that have the key. CORS preflights need no key, as on API Gateway.
+
+    Args:
+        api_url: the URL of the API.
+        key: the API key.
+        cors: whether rejections have CORS headers.
+    """
 
     def __init__(self, api_url: str, key: str, *, cors: bool) -> None:
         self._api_url = api_url
@@ -39,10 +44,10 @@ class Gateway:
             if self._cors:
                 response.headers["Access-Control-Allow-Origin"] = "*"
         else:
-            response = self._passed_on(request)
+            response = self._forward(request)
         return response(environ, start_response)
 
-    def _passed_on(self, request: Request) -> Response:
+    def _forward(self, request: Request) -> Response:
         answer = requests.request(
             request.method,
             f"{self._api_url}{request.full_path}",
@@ -53,16 +58,16 @@ class Gateway:
         headers = [
             (name, value)
             for name, value in answer.headers.items()
-            if name.lower() in _PASSED_BACK or name.lower().startswith("access-control-")
+            if name.lower() in _FORWARDED_HEADERS or name.lower().startswith("access-control-")
         ]
         return Response(answer.content, answer.status_code, headers)
 
 
 @contextmanager
 def running(api_url: str, key: str, *, cors: bool = True) -> Iterator[str]:
-    """Run a gateway before an API; the address is yielded.
+    """Run a gateway in front of an API, and yield its URL.
 
-    Its own refusals have the headers of CORS only if ``GatewayResponses`` were made for that.
+    On API Gateway, rejections have CORS headers only if the API has ``GatewayResponses`` with them.
     """
     gateway = Gateway(api_url, key, cors=cors)
     server = make_server(HOST, 0, gateway, threaded=True, request_handler=QuietRequestHandler)

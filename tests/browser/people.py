@@ -1,4 +1,4 @@
-"""What a person does on the pages."""
+"""Steps that a user takes on the pages, and expectations on the results."""
 
 import re
 from collections.abc import Sequence
@@ -7,8 +7,8 @@ from typing import Any
 from playwright.sync_api import Locator, Page, expect
 
 
-def introduce(page: Page, name: str, person_id: str | None = None) -> None:
-    """Say who is registered, and that they agree."""
+def fill_in_person(page: Page, name: str, person_id: str | None = None) -> None:
+    """Fill in the name and the id of a person, and confirm their consent."""
     page.get_by_label("Name").fill(name)
     if person_id is not None:
         page.get_by_label("Person id").fill(person_id)
@@ -16,8 +16,8 @@ def introduce(page: Page, name: str, person_id: str | None = None) -> None:
 
 
 def choose(page: Page, *photographs: bytes, button: str = "Choose a photograph") -> None:
-    """Choose files in the dialog that a button opens."""
-    _wait_for_the_camera(page)
+    """Choose photographs in the file dialog that a button opens."""
+    _wait_for_camera(page)
     files: Sequence[Any] = [
         {"name": f"photograph-{number}.jpg", "mimeType": "image/jpeg", "buffer": content}
         for number, content in enumerate(photographs)
@@ -28,7 +28,7 @@ def choose(page: Page, *photographs: bytes, button: str = "Choose a photograph")
 
 
 def register(page: Page, *photographs: bytes) -> None:
-    """Choose files on the page to register."""
+    """Choose photographs on the page for registering people."""
     choose(page, *photographs, button="Choose photographs")
 
 
@@ -38,24 +38,26 @@ def press(page: Page, name: str) -> None:
 
 
 def item(page: Page, name: str) -> Locator:
-    """Return the places of a person's photographs in the list."""
+    """Return the entries of a person's photographs in the list."""
     return page.get_by_role("listitem").filter(has=page.get_by_text(name, exact=True))
 
 
 def expect_registered(page: Page, name: str) -> None:
-    """Wait until a person's one photograph is indexed."""
+    """Wait until a person's only photograph is indexed."""
     expect(item(page, name).get_by_text("Recognisable")).to_have_class("step done")
 
 
 def expect_answer(page: Page, kind: str, text: str) -> None:
-    """Wait for the answer to a check."""
+    """Wait for an answer of a kind ("match", "stranger" or "problem") that shows a text."""
     answer = page.locator("#answer")
     expect(answer.get_by_text(text, exact=True)).to_be_visible()
     expect(answer).to_have_attribute("data-kind", kind)
 
 
-def _wait_for_the_camera(page: Page) -> None:
-    """Wait while the camera starts by itself: what is below it moves then."""
+def _wait_for_camera(page: Page) -> None:
+    """Wait until a camera that starts automatically has started: it moves the buttons below."""
     state = page.evaluate("navigator.permissions.query({name: 'camera'}).then((it) => it.state)")
     if page.url.endswith("verify.html") and state == "granted":
-        expect(page.locator(".stage-view")).to_have_attribute("data-state", re.compile("on|failed"))
+        expect(page.locator(".camera-view")).to_have_attribute(
+            "data-state", re.compile("on|failed")
+        )

@@ -1,7 +1,7 @@
-"""Pictures of every state of the pages, for the README: ``make screenshots``.
+"""Take screenshots of every state of the pages, for the README: ``make screenshots``.
 
-No photograph may become part of the repository. So the pages work with real ones, and before a
-picture is taken a drawn figure is put over each, its head where the face was found.
+The repository must not contain photographs of people. The pages work with real photographs, and a
+drawn figure replaces each of them before a screenshot is taken.
 """
 
 import io
@@ -22,7 +22,7 @@ from tests.browser.people import (
     choose,
     expect_answer,
     expect_registered,
-    introduce,
+    fill_in_person,
     press,
     register,
 )
@@ -31,8 +31,8 @@ from tests.conftest import ROOT
 FOLDER = ROOT / "docs" / "screenshots"
 SCHEMES = ("light", "dark")
 WINDOWS = {"desktop": {"width": 1080, "height": 700}, "phone": browsing.PHONE}
-WIDEST = 720
-"""Pixels of a picture; the README shows it smaller still."""
+MAX_WIDTH = 720
+"""Width of a screenshot in pixels. The README shows it even smaller."""
 QUALITY = 50
 CLUB = ("Alan Turing", "Emmy Noether", "Grace Hopper", "Mary Jackson")
 
@@ -40,7 +40,12 @@ FIGURES = (Path(__file__).parent / "figures.js").read_text()
 
 
 class Photographer:
-    """Takes pictures of a page in one size of window, in either colour scheme."""
+    """Takes screenshots in one window size, in both colour schemes.
+
+    Args:
+        chromium: the browser.
+        window: the window size, a key of ``WINDOWS``.
+    """
 
     def __init__(self, chromium: Browser, window: str) -> None:
         self._window = window
@@ -52,17 +57,17 @@ class Photographer:
 
     @contextmanager
     def page(self, url: str, **options: Any) -> Iterator[Page]:
-        """Open a page."""
+        """Open a page. The options map URL patterns to handlers of requests."""
         page = self._context.new_page()
-        for event, handler in options.items():
-            page.route(event, handler)
+        for pattern, handler in options.items():
+            page.route(pattern, handler)
         page.goto(url)
         expect(page.locator("h1")).not_to_be_empty()
         yield page
         page.close()
 
     def take(self, page: Page, state: str, *, full_page: bool = True) -> None:
-        """Take a picture in each colour scheme."""
+        """Take a screenshot in each colour scheme."""
         page.evaluate("document.activeElement?.blur(); scrollTo(0, 0)")
         page.mouse.move(0, 0)
         page.evaluate(FIGURES)
@@ -70,18 +75,21 @@ class Photographer:
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
             picture = Image.open(io.BytesIO(page.screenshot(full_page=full_page)))
             file = FOLDER / f"{state}-{self._window}-{scheme}.webp"
-            picture.thumbnail((WIDEST, picture.height), Image.Resampling.LANCZOS)
+            picture.thumbnail((MAX_WIDTH, picture.height), Image.Resampling.LANCZOS)
             picture.convert("RGB").save(file, quality=QUALITY, method=6)
 
     def refuse_camera(self) -> None:
-        """Have the camera refused from now on."""
+        """Refuse the camera to all pages from now on."""
         self._context.clear_permissions()
 
 
 def main() -> int:
-    """Take all pictures anew."""
+    """Delete the old screenshots, and take all of them again."""
     if browsing.chromium() is None:
-        print("error: Chromium is not installed", file=sys.stderr)
+        print(
+            "error: Chromium is not installed; install it (Debian: apt-get install chromium)",
+            file=sys.stderr,
+        )
         return 1
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
@@ -92,39 +100,39 @@ def main() -> int:
             for window in WINDOWS:
                 with whole.running(DUPLICATE_FACE_THRESHOLD="0") as service:
                     photographer = Photographer(chromium, window)
-                    # The club comes last, since its members all have one face.
+                    # The club comes last, because all of its members have the same face.
                     for states in (home, registering, verifying, failing, club):
                         states(photographer, service.pages_url, Path(folder) / window)
     size = sum(file.stat().st_size for file in FOLDER.iterdir())
-    print(f"{len(list(FOLDER.iterdir()))} pictures, {size / 1e6:.2f} MB, in {FOLDER}")
+    print(f"{len(list(FOLDER.iterdir()))} screenshots, {size / 1e6:.2f} MB, in {FOLDER}")
     return 0
 
 
 def home(photographer: Photographer, url: str, folder: Path) -> None:
-    """The start."""
+    """The start page."""
     with photographer.page(url) as page:
         photographer.take(page, "home")
 
 
 def registering(photographer: Photographer, url: str, folder: Path) -> None:
-    """One person, by camera and by file."""
+    """One person, registered with the camera and with files."""
     with photographer.page(f"{url}/register.html") as page:
         photographer.take(page, "register")
         press(page, "Choose photographs")
         photographer.take(page, "register-incomplete")
-        introduce(page, "Ada Lovelace")
+        fill_in_person(page, "Ada Lovelace")
         press(page, "Start the camera")
         expect(page.get_by_role("button", name="Take the photograph")).to_be_visible()
         photographer.take(page, "register-camera")
         press(page, "Take the photograph")
         expect_registered(page, "Ada Lovelace")
         register(page, group("obama.jpg", "biden.jpg"))
-        expect(page.get_by_text("1 of 2 photographs registered, 1 not")).to_be_visible()
+        expect(page.get_by_text("1 of 2 photographs registered, 1 failed")).to_be_visible()
         photographer.take(page, "registered")
 
 
 def club(photographer: Photographer, url: str, folder: Path) -> None:
-    """A folder for each member, of whom some fail at first."""
+    """A club, registered from folders. Two members fail at first."""
     for number, name in enumerate(CLUB):
         (folder / name).mkdir(parents=True)
         (folder / name / "portrait.jpg").write_bytes(
@@ -138,12 +146,12 @@ def club(photographer: Photographer, url: str, folder: Path) -> None:
     with photographer.page(f"{url}/register.html", **{"**/register?*": fail_twice}) as page:
         page.get_by_label("They know this, and they agree.").check()
         browsing.drop(page, folder)
-        expect(page.get_by_text("2 of 4 photographs registered, 2 not")).to_be_visible()
+        expect(page.get_by_text("2 of 4 photographs registered, 2 failed")).to_be_visible()
         photographer.take(page, "register-club")
 
 
 def verifying(photographer: Photographer, url: str, folder: Path) -> None:
-    """Every answer."""
+    """Every kind of answer."""
     with photographer.page(f"{url}/verify.html") as page:
         expect(page.get_by_role("button", name="Check now")).to_be_visible()
         photographer.take(page, "verify")
@@ -169,7 +177,7 @@ def verifying(photographer: Photographer, url: str, folder: Path) -> None:
 
 
 def failing(photographer: Photographer, url: str, folder: Path) -> None:
-    """A key that is wrong, an API that does not answer, a camera that is refused."""
+    """The dialog for the key, an API that does not answer, and a refused camera."""
     config = b'export const config = {apiUrl: "/api", auth: "api-key", languages: ["en"]};'
     with photographer.page(
         f"{url}/verify.html",

@@ -1,4 +1,4 @@
-"""What axe finds on the pages, in either colour scheme."""
+"""axe finds no accessibility problems on the pages, in both colour schemes."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ from tests.browser.conftest import Open
 from tests.browser.people import (
     choose,
     expect_answer,
-    introduce,
+    fill_in_person,
     press,
     register,
 )
@@ -38,7 +38,7 @@ def expect_accessible(page: Page) -> None:
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         found = Axe().run(page, options=RULES).response
-        assert found["passes"], "axe did not look"
+        assert found["passes"], "axe did not run"
         broken = [
             (violation["id"], [node["html"] for node in violation["nodes"]])
             for violation in found["violations"]
@@ -56,15 +56,15 @@ def test_as_they_open(running: Service, open_page: Open, path: str) -> None:
 
 def test_registered_and_refused(service: Service, open_page: Open) -> None:
     page = open_page("register.html", viewport=PHONE)
-    press(page, "Choose photographs")  # what is missing is told
+    press(page, "Choose photographs")  # shows errors at the missing fields
     expect_accessible(page)
 
-    introduce(page, "Barack Obama")
+    fill_in_person(page, "Barack Obama")
     press(page, "Start the camera")
     expect(page.get_by_role("button", name="Take the photograph")).to_be_visible()
     register(page, photograph("obama.jpg"), landscape())
 
-    expect(page.get_by_text("1 of 2 photographs registered, 1 not")).to_be_visible()
+    expect(page.get_by_text("1 of 2 photographs registered, 1 failed")).to_be_visible()
     expect_accessible(page)
 
 

@@ -1,4 +1,7 @@
-"""What the pages say when something fails that is not the photograph, and the way on from there."""
+"""The pages explain problems of the service, the network, the camera and the key.
+
+The user can continue after each of them.
+"""
 
 import socket
 
@@ -10,7 +13,14 @@ from facial_recognition.local.pages import LocalPages
 from sample_photographs import photograph
 from tests.browser import browsing, gateway
 from tests.browser.conftest import Open
-from tests.browser.people import choose, expect_answer, expect_registered, introduce, item, press
+from tests.browser.people import (
+    choose,
+    expect_answer,
+    expect_registered,
+    fill_in_person,
+    item,
+    press,
+)
 from tests.browser.people import register as choose_to_register
 from tests.support.service import Service
 
@@ -31,13 +41,13 @@ def test_the_api_is_down(running: Service, open_page: Open) -> None:
         expect(page.get_by_role("button", name="Try again")).to_be_visible()
 
         page = open_page("register.html", pages=pages)
-        introduce(page, "Barack Obama")
+        fill_in_person(page, "Barack Obama")
         choose_to_register(page, photograph("obama.jpg"))
         expect(item(page, "Barack Obama")).to_contain_text("The service does not answer")
         expect(page.get_by_role("button", name="Try again")).to_be_visible()
 
 
-def test_checking_by_itself_stops_when_the_api_is_down(running: Service, open_page: Open) -> None:
+def test_continuous_checking_stops_when_the_api_is_down(running: Service, open_page: Open) -> None:
     config = PagesConfig(f"http://127.0.0.1:{closed_port()}")
     with LocalPages(config, running.aws.url) as pages:
         page = open_page("verify.html", pages=pages)
@@ -50,7 +60,7 @@ def test_checking_by_itself_stops_when_the_api_is_down(running: Service, open_pa
 
 def test_offline_and_online_again(service: Service, open_page: Open) -> None:
     page = open_page("register.html")
-    introduce(page, "Barack Obama")
+    fill_in_person(page, "Barack Obama")
 
     page.context.set_offline(True)
     choose_to_register(page, photograph("obama.jpg"))
@@ -61,14 +71,14 @@ def test_offline_and_online_again(service: Service, open_page: Open) -> None:
     expect_registered(page, "Barack Obama")
 
 
-def test_an_answer_that_does_not_come(running: Service, open_page: Open) -> None:
+def test_the_service_does_not_answer_in_time(running: Service, open_page: Open) -> None:
     asked: list[Route] = []
 
-    def wait_in_vain(page: Page) -> None:
+    def never_answer(page: Page) -> None:
         page.clock.install()
         page.route("**/verify", lambda route: asked.append(route))  # noqa: PLW0108 - Playwright
 
-    page = open_page("verify.html", before=wait_in_vain, permissions=())
+    page = open_page("verify.html", before=never_answer, permissions=())
     with page.expect_request("**/verify"):
         choose(page, photograph("obama.jpg"))
     expect(page.get_by_text("Checking …")).to_be_visible()
@@ -98,7 +108,7 @@ def test_a_busy_service_is_asked_again(service: Service, open_page: Open) -> Non
 def test_the_camera_is_refused(running: Service, open_page: Open, path: str) -> None:
     page = open_page(path, permissions=())
     if path == "register.html":
-        introduce(page, "Barack Obama")
+        fill_in_person(page, "Barack Obama")
 
     press(page, "Start the camera")
 
@@ -118,7 +128,7 @@ def test_there_is_no_camera(running: Service, open_page: Open, playwright: Playw
         page.context.close()
 
 
-def test_a_key_is_asked_for_once_and_again_when_it_is_wrong(
+def test_the_page_asks_for_the_key_once_and_again_if_it_is_wrong(
     service: Service, open_page: Open
 ) -> None:
     with gateway.running(service.api_url, KEY) as url:
@@ -126,7 +136,7 @@ def test_a_key_is_asked_for_once_and_again_when_it_is_wrong(
         with LocalPages(config, service.aws.url) as pages:
             page = open_page("register.html", pages=pages)
             dialog = page.get_by_role("dialog", name="API key")
-            introduce(page, "Barack Obama")
+            fill_in_person(page, "Barack Obama")
             choose_to_register(page, photograph("obama.jpg"), photograph("obama2.jpg"))
 
             expect(dialog).to_have_count(1)  # for two photographs
@@ -144,13 +154,13 @@ def test_a_key_is_asked_for_once_and_again_when_it_is_wrong(
             expect(dialog).to_have_count(0)
             assert page.evaluate("Object.values(localStorage)") == []
 
-            page = open_page("verify.html", pages=pages)  # in another one
+            page = open_page("verify.html", pages=pages)  # in another tab
             choose(page, photograph("obama3.jpg"))
             press(page, "Cancel")
             expect_answer(page, "problem", "A key is needed")
 
 
-def test_a_refusal_that_a_page_may_not_read(service: Service, open_page: Open) -> None:
+def test_a_rejection_without_cors_headers(service: Service, open_page: Open) -> None:
     with gateway.running(service.api_url, KEY, cors=False) as url:
         config = PagesConfig(url, auth="api-key")
         with LocalPages(config, service.aws.url) as pages:
@@ -158,7 +168,7 @@ def test_a_refusal_that_a_page_may_not_read(service: Service, open_page: Open) -
             choose(page, photograph("obama.jpg"))
             page.get_by_label("Key", exact=True).fill("wrong")
             press(page, "Use it")
-            expect_answer(page, "problem", "The service does not answer, or not to this key")
+            expect_answer(page, "problem", "The service does not answer, or refuses your key")
             press(page, "Try again")
             page.get_by_label("Key", exact=True).fill(KEY)
             press(page, "Use it")

@@ -1,4 +1,4 @@
-"""The page to register people."""
+"""The page for registering people."""
 
 import io
 import re
@@ -20,7 +20,7 @@ from sample_photographs import (
 )
 from tests.browser.browsing import DESKTOP, PHONE, drop
 from tests.browser.conftest import Open
-from tests.browser.people import expect_registered, introduce, item, press, register
+from tests.browser.people import expect_registered, fill_in_person, item, press, register
 from tests.browser.whole import WholeService
 from tests.support.service import BUCKET, Service
 
@@ -33,7 +33,7 @@ def stored(service: Service, key: str) -> bytes:
 def test_by_camera(service: Service, open_page: Open, viewport: Any) -> None:
     page = open_page("register.html", viewport=viewport)
 
-    introduce(page, "Barack Obama")
+    fill_in_person(page, "Barack Obama")
     press(page, "Start the camera")
     press(page, "Take the photograph")
 
@@ -51,10 +51,10 @@ def test_by_camera(service: Service, open_page: Open, viewport: Any) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_by_files_several_at_once(service: Service, open_page: Open) -> None:
+def test_by_several_files_at_once(service: Service, open_page: Open) -> None:
     page = open_page("register.html")
 
-    introduce(page, "Barack Obama", "obama")
+    fill_in_person(page, "Barack Obama", "obama")
     register(page, photograph("obama.jpg"), photograph("obama2.jpg"))
 
     expect(item(page, "Barack Obama").get_by_text("Recognisable")).to_have_class(["step done"] * 2)
@@ -64,12 +64,12 @@ def test_by_files_several_at_once(service: Service, open_page: Open) -> None:
     service.assert_consistent()
 
 
-def test_by_a_file_dropped(service: Service, open_page: Open, tmp_path: Path) -> None:
+def test_by_a_dropped_file(service: Service, open_page: Open, tmp_path: Path) -> None:
     file = tmp_path / "portrait.jpg"
     file.write_bytes(photograph("biden.jpg"))
     page = open_page("register.html")
 
-    introduce(page, "Joe Biden")
+    fill_in_person(page, "Joe Biden")
     drop(page, file)
 
     expect_registered(page, "Joe Biden")
@@ -84,29 +84,32 @@ def test_nothing_is_taken_or_sent_before_consent(service: Service, open_page: Op
     page.get_by_label("Name").fill("Barack Obama")
     press(page, "Start the camera")
 
-    expect(page.get_by_text("Tick this first, once the person has agreed.")).to_be_visible()
+    expect(page.get_by_text("Ask the person for consent, then tick this box.")).to_be_visible()
     expect(page.get_by_label("They know this, and they agree.")).to_be_focused()
     assert page.evaluate("document.querySelector('video').srcObject") is None
     press(page, "Choose photographs")
-    assert methods <= {"GET"}  # of the page's own icons
+    assert methods <= {"GET"}  # requests for the page's icons
 
 
-def test_a_name_and_a_good_id_are_asked_for(service: Service, open_page: Open) -> None:
+def test_a_name_and_a_valid_id_are_required(service: Service, open_page: Open) -> None:
     page = open_page("register.html")
 
     press(page, "Choose photographs")
-    expect(page.get_by_text("Write the name first.")).to_be_visible()
+    expect(page.get_by_text("Enter the name first.")).to_be_visible()
     expect(page.get_by_label("Name")).to_be_focused()
 
-    introduce(page, "Ada", "ada lovelace")
+    fill_in_person(page, "Ada", "ada lovelace")
     press(page, "Choose photographs")
     expect(page.get_by_label("Person id")).to_be_focused()
     expect(page.get_by_label("Person id")).to_have_accessible_description(
-        re.compile("Use letters, digits, and . _ - only: 1 to 64 of them.$")
+        re.compile(
+            re.escape("This id is not valid. Use only letters, digits, and . _ - (at most 64).")
+            + "$"
+        )
     )
 
 
-def test_an_id_is_offered(running: Service, open_page: Open) -> None:
+def test_an_id_is_suggested(running: Service, open_page: Open) -> None:
     page = open_page("register.html")
 
     for name, person_id in [
@@ -125,37 +128,37 @@ def test_an_id_is_offered(running: Service, open_page: Open) -> None:
         (landscape(), "No face found", "Move closer"),
         (
             group("obama.jpg", "biden.jpg"),
-            "Several faces are in the picture",
+            "The photograph shows several faces",
             "Take one with only this person.",
         ),
-        (resized(photograph("obama.jpg"), 150), "The face cannot be made out well", "too small"),
+        (resized(photograph("obama.jpg"), 150), "The face is not clear enough", "too small"),
         (b"no photograph at all", "This file cannot be read as a photograph", "JPEG or PNG"),
     ],
     ids=["no face", "two faces", "small face", "no photograph"],
 )
-def test_a_photograph_that_is_no_good(
+def test_an_unusable_photograph_is_explained(
     service: Service, open_page: Open, content: bytes, title: str, advice: str
 ) -> None:
     page = open_page("register.html")
 
-    introduce(page, "Barack Obama")
+    fill_in_person(page, "Barack Obama")
     register(page, content)
 
     expect(item(page, "Barack Obama")).to_contain_text(title)
     expect(item(page, "Barack Obama")).to_contain_text(advice)
-    expect(page.get_by_text("0 of 1 photograph registered, 1 not")).to_be_visible()
+    expect(page.get_by_text("0 of 1 photograph registered, 1 failed")).to_be_visible()
     assert service.objects() == []
 
 
 def test_a_large_photograph_held_sideways(service: Service, open_page: Open) -> None:
-    """12 megapixels, stored lying, upright by EXIF: made smaller and upright before it is sent."""
+    """The page scales a photograph of 12 megapixels down, and applies its EXIF orientation."""
     large = rotated(resized(photograph("obama.jpg"), 4100), 6)
     width, height = Image.open(io.BytesIO(large)).size
     assert width * height > 12_000_000
     assert width > height
     page = open_page("register.html")
 
-    introduce(page, "Barack Obama")
+    fill_in_person(page, "Barack Obama")
     register(page, large)
 
     expect_registered(page, "Barack Obama")
@@ -173,7 +176,7 @@ def test_a_photograph_too_large_for_a_request_is_uploaded(
     assert 4 * 1024 * 1024 < len(large) < 15 * 1024 * 1024
     page = open_page("register.html")
 
-    introduce(page, "Barack Obama", "obama")
+    fill_in_person(page, "Barack Obama", "obama")
     page.get_by_label("Keep the photographs as they are").check()
     register(page, large)
 
@@ -184,12 +187,12 @@ def test_a_photograph_too_large_for_a_request_is_uploaded(
     assert service.items()[f"image#{key}"]["name"] == "Barack Obama"
 
 
-def test_an_upload_without_a_face_is_told(service: Service, open_page: Open) -> None:
+def test_an_upload_without_a_face_is_reported(service: Service, open_page: Open) -> None:
     large = encoded(opened(landscape(1400, 1050)), "PNG", compress_level=0)
     assert len(large) > 4 * 1024 * 1024
     page = open_page("register.html")
 
-    introduce(page, "Barack Obama", "obama")
+    fill_in_person(page, "Barack Obama", "obama")
     page.get_by_label("Keep the photographs as they are").check()
     register(page, large)
 
@@ -203,7 +206,7 @@ def test_a_face_that_is_registered_already_can_be_added_there(
     service.settle()
     page = open_page("register.html")
 
-    introduce(page, "Barack Obama", "obama")
+    fill_in_person(page, "Barack Obama", "obama")
     register(page, photograph("obama.jpg"))
     expect(item(page, "Barack Obama")).to_contain_text("This face is registered already")
     press(page, "Add it to 44")
@@ -217,7 +220,7 @@ def test_two_people_of_one_name_are_kept_apart(service: Service, open_page: Open
     service.settle()
     page = open_page("register.html")
 
-    introduce(page, "Joe")
+    fill_in_person(page, "Joe")
     register(page, photograph("biden.jpg"))
     expect(item(page, "Joe")).to_contain_text("Somebody else has this id")
     press(page, "Register as joe-2")
@@ -226,33 +229,35 @@ def test_two_people_of_one_name_are_kept_apart(service: Service, open_page: Open
     assert service.whose(photograph("biden.jpg")) == "joe-2"
 
 
-def test_the_same_person_may_look_otherwise(service: Service, open_page: Open) -> None:
+def test_the_user_can_confirm_that_it_is_the_same_person(service: Service, open_page: Open) -> None:
     service.register(photograph("biden.jpg"), name="Joe", personId="joe")
     service.settle()
     page = open_page("register.html")
 
-    introduce(page, "Joe")
+    fill_in_person(page, "Joe")
     register(page, photograph("obama.jpg"), photograph("obama2.jpg"))
     expect(item(page, "Joe").get_by_text("Somebody else has this id")).to_have_count(2)
     page.get_by_role("button", name="It is the same person: add it").first.click()
-    expect(page.get_by_text("1 of 2 photographs registered, 1 not")).to_be_visible()
+    expect(page.get_by_text("1 of 2 photographs registered, 1 failed")).to_be_visible()
     page.get_by_role("button", name="It is the same person: add it").click()
 
     expect(page.get_by_text("2 of 2 photographs registered", exact=True)).to_be_visible()
     assert {key.split("/")[1] for key in service.objects()} == {"joe"}
 
 
-def test_files_without_a_photograph_are_told(
+def test_files_without_a_photograph_are_reported(
     running: Service, open_page: Open, tmp_path: Path
 ) -> None:
     file = tmp_path / "minutes.pdf"
     file.write_bytes(b"%PDF-1.7")
     page = open_page("register.html")
 
-    introduce(page, "Joe")
+    fill_in_person(page, "Joe")
     drop(page, file)
 
-    expect(page.get_by_text("There is no photograph among these files.").first).to_be_visible()
+    expect(
+        page.get_by_text("None of these files is a photograph. Choose others.").first
+    ).to_be_visible()
 
 
 def test_with_the_keyboard_alone(service: Service, open_page: Open, tmp_path: Path) -> None:
@@ -281,7 +286,7 @@ def test_with_the_keyboard_alone(service: Service, open_page: Open, tmp_path: Pa
 
 @pytest.fixture
 def club(tmp_path: Path) -> tuple[Path, list[str]]:
-    """A folder with a folder each for 20 people, as far as names and files go."""
+    """A folder with one folder per person, and the names of the 20 people."""
     names = [f"Member {number:02}" for number in range(1, 21)]
     for number, name in enumerate(names):
         folder = tmp_path / "club" / name
@@ -309,9 +314,9 @@ def test_a_club_of_twenty_dropped_at_once(
     page.get_by_label("They know this, and they agree.").check()
     drop(page, folder)
 
-    expect(page.get_by_text("18 of 20 photographs registered, 2 not")).to_be_visible()
+    expect(page.get_by_text("18 of 20 photographs registered, 2 failed")).to_be_visible()
     expect(page.get_by_role("progressbar")).to_have_js_property("value", 20)
-    press(page, "Try 2 failures again")
+    press(page, "Try 2 photographs again")
     expect(page.get_by_text("20 of 20 photographs registered", exact=True)).to_be_visible()
     for name in names:
         expect_registered(page, name)
@@ -335,9 +340,9 @@ def test_a_folder_can_be_chosen_too(
     expect_registered(page, names[0])
 
 
-def test_the_next_person_begins_anew(service: Service, open_page: Open) -> None:
+def test_the_next_person_starts_with_an_empty_form(service: Service, open_page: Open) -> None:
     page = open_page("register.html")
-    introduce(page, "Barack Obama")
+    fill_in_person(page, "Barack Obama")
     register(page, photograph("obama.jpg"))
     expect_registered(page, "Barack Obama")
 
@@ -346,11 +351,11 @@ def test_the_next_person_begins_anew(service: Service, open_page: Open) -> None:
     expect(page.get_by_label("Name")).to_be_focused()
     expect(page.get_by_label("Name")).to_have_value("")
     expect(page.get_by_label("They know this, and they agree.")).not_to_be_checked()
-    _expect_leaving_is_free(page)
+    _expect_no_question_on_leaving(page)
 
 
-def _expect_leaving_is_free(page: Page) -> None:
-    """Nothing is under way, so that a page that is left does not ask."""
+def _expect_no_question_on_leaving(page: Page) -> None:
+    """Expect that the page can be left without a question, because nothing is running."""
     asked: list[str] = []
     page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.accept()))
     page.goto("about:blank")

@@ -1,4 +1,4 @@
-"""The page to verify people."""
+"""The page for verifying people."""
 
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,16 @@ from tests.support.service import Service
 @pytest.fixture
 def obama(service: Service) -> Service:
     """The service with Barack Obama registered."""
-    return known(service, "obama.jpg", "Barack Obama", "obama")
+    return register_person(service, "obama.jpg", "Barack Obama", "obama")
 
 
 @pytest.fixture
 def biden(service: Service) -> Service:
     """The service with Joe Biden registered."""
-    return known(service, "biden.jpg", "Joe Biden", "biden")
+    return register_person(service, "biden.jpg", "Joe Biden", "biden")
 
 
-def known(service: Service, file: str, name: str, person_id: str) -> Service:
+def register_person(service: Service, file: str, name: str, person_id: str) -> Service:
     answer = service.register(photograph(file), name=name, personId=person_id)
     assert answer.status_code == 201, answer.text
     service.settle()
@@ -51,9 +51,7 @@ def test_by_camera(obama: Service, open_page: Open, viewport: Any) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_the_camera_waits_to_be_started_where_it_is_not_allowed_yet(
-    obama: Service, open_page: Open
-) -> None:
+def test_the_camera_does_not_start_before_it_is_allowed(obama: Service, open_page: Open) -> None:
     page = open_page("verify.html", permissions=())
 
     expect(page.get_by_role("button", name="Start the camera")).to_be_visible()
@@ -67,7 +65,7 @@ def test_by_file(obama: Service, open_page: Open) -> None:
     expect_answer(page, "match", "Barack Obama")
 
 
-def test_by_a_file_dropped(obama: Service, open_page: Open, tmp_path: Path) -> None:
+def test_by_a_dropped_file(obama: Service, open_page: Open, tmp_path: Path) -> None:
     file = tmp_path / "somebody.jpg"
     file.write_bytes(photograph("obama3.jpg"))
     page = open_page("verify.html")
@@ -83,7 +81,7 @@ def test_a_stranger(biden: Service, open_page: Open) -> None:
     press(page, "Check now")
 
     expect_answer(page, "stranger", "Not recognised")
-    expect(page.locator("#answer")).to_contain_text("95 % are needed")
+    expect(page.locator("#answer")).to_contain_text("At least 95 % is needed.")
 
 
 def test_no_face(obama: Service, open_page: Open) -> None:
@@ -103,12 +101,12 @@ def test_the_larger_of_two_faces(obama: Service, open_page: Open) -> None:
 
 
 def test_one_to_one(obama: Service, open_page: Open) -> None:
-    known(obama, "biden.jpg", "Joe Biden", "biden")
+    register_person(obama, "biden.jpg", "Joe Biden", "biden")
     page = open_page("verify.html")
 
     page.get_by_label("Is it this person?").check()
     press(page, "Check now")
-    expect(page.get_by_text("Write the id of the person to compare with.")).to_be_visible()
+    expect(page.get_by_text("Enter the id of the person to compare with.")).to_be_visible()
 
     ask_whether_it_is(page, "obama")
     press(page, "Check now")
@@ -124,8 +122,8 @@ def test_one_to_one(obama: Service, open_page: Open) -> None:
     expect_answer(page, "problem", "Nobody has this id")
 
 
-def test_others_that_are_similar_are_named(obama: Service, open_page: Open) -> None:
-    """The same face under another name, put into S3 by hand: no /register refuses it there."""
+def test_other_similar_people_are_named(obama: Service, open_page: Open) -> None:
+    """The same face is registered under another name, through S3, where no request refuses it."""
     obama.upload("faces/barry/barry.jpg", photograph("obama2.jpg"))
     page = open_page("verify.html")
 
@@ -137,7 +135,7 @@ def test_others_that_are_similar_are_named(obama: Service, open_page: Open) -> N
     expect(others).to_contain_text("barry")
 
 
-def test_by_itself_whenever_somebody_holds_still(
+def test_continuous_checking_checks_everybody_who_holds_still(
     obama: Service, open_page: Open, playwright: Playwright, films: Path
 ) -> None:
     film = browsing.film(
@@ -155,24 +153,24 @@ def test_by_itself_whenever_somebody_holds_still(
 
 
 def test_when_a_check_is_due(open_page: Open) -> None:
-    """A picture that is still, and another than the one checked: once."""
+    """A check is due once for each picture that is still and differs from the last checked one."""
     page = open_page("verify.html", permissions=())
 
-    told = page.evaluate(
+    events = page.evaluate(
         """async () => {
-            const { Steadiness } = await import("/lib/steadiness.js");
-            const steadiness = new Steadiness();
+            const { StillnessDetector } = await import("/lib/stillness.js");
+            const detector = new StillnessDetector();
             let noise = 0;
-            const look = (grey) => {
-                noise = 3 - noise; // a camera's picture is never quite the same
-                return steadiness.look(new Float32Array(768).fill(grey + noise)) ?? "-";
+            const update = (grey) => {
+                noise = 3 - noise; // two pictures of a camera are never identical
+                return detector.update(new Float32Array(768).fill(grey + noise)) ?? "-";
             };
-            const moving = [10, 40, 70, 100].map(look);
-            const still = [120, 120, 120, 120, 120, 120].map(look);
-            const shifted = [126, 126, 126, 126].map(look);
-            const another = [60, 60, 60, 60, 60].map(look);
-            return [moving, still, shifted, another].map((looks) => looks.join(" "));
+            const moving = [10, 40, 70, 100].map(update);
+            const still = [120, 120, 120, 120, 120, 120].map(update);
+            const shifted = [126, 126, 126, 126].map(update);
+            const another = [60, 60, 60, 60, 60].map(update);
+            return [moving, still, shifted, another].map((events) => events.join(" "));
         }"""
     )
 
-    assert told == ["- - - -", "- - - check - -", "- - - -", "left - - check -"]
+    assert events == ["- - - -", "- - - check - -", "- - - -", "left - - check -"]

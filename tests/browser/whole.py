@@ -1,4 +1,4 @@
-"""The whole service as ``make run`` starts it, in a process of its own."""
+"""Run the whole service in a process of its own, as ``make run`` does."""
 
 import os
 import re
@@ -18,13 +18,13 @@ from tests.support.service import BUCKET
 
 @dataclass(frozen=True)
 class WholeService:
-    """Where its parts are."""
+    """The URLs of the running service."""
 
     pages_url: str
     aws_url: str
 
     def photographs(self) -> list[str]:
-        """List the keys in the bucket."""
+        """Return the keys of all photographs in the bucket."""
         s3: Any = boto3.client(
             "s3",
             endpoint_url=self.aws_url,
@@ -37,7 +37,7 @@ class WholeService:
 
 @contextmanager
 def running(**environment: str) -> Iterator[WholeService]:
-    """Start it on free ports, with further variables in its environment."""
+    """Start the service on free ports, with additional environment variables."""
     ports = ("--port", "0", "--api-port", "0", "--pages-port", "0")
     process = subprocess.Popen(
         [sys.executable, "-m", "facial_recognition.local", *ports],
@@ -51,8 +51,8 @@ def running(**environment: str) -> Iterator[WholeService]:
         assert output is not None
         ready = r"^ready pages (\S+) API \S+ AWS (\S+)$"
         found = next(filter(None, (re.match(ready, line) for line in output)), None)
-        assert found, "it ended before it was ready"
-        # It goes on to write its log, and would wait if nobody read it.
+        assert found, "the service ended before it was ready"
+        # Keep reading the log: the process would block on a full pipe.
         reader = threading.Thread(target=output.read, name="output of the service")
         reader.start()
         try:

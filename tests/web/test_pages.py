@@ -1,4 +1,4 @@
-"""The pages as they are served here and published into the cloud."""
+"""The pages are served locally and published to the cloud with the same content and headers."""
 
 import json
 import re
@@ -34,7 +34,7 @@ CONFIG = PagesConfig("https://api.example.com/prod/", auth="api-key", region="eu
 
 @pytest.fixture
 def session(aws: EmbeddedAWS, project: Project) -> boto3.Session:
-    """A session that leads to the embedded AWS."""
+    """A session that uses the embedded AWS."""
     return boto3.Session()
 
 
@@ -48,7 +48,7 @@ def bucket(session: boto3.Session) -> str:
 
 @pytest.fixture
 def distribution(session: boto3.Session) -> str:
-    """A distribution of the pages."""
+    """The id of a CloudFront distribution of the pages."""
     config: Any = {
         "CallerReference": str(uuid.uuid4()),
         "Comment": "",
@@ -98,7 +98,7 @@ def test_the_settings_are_published(session: boto3.Session, bucket: str, distrib
     }
 
 
-def test_what_is_no_more_is_removed_and_the_distribution_forgets(
+def test_obsolete_files_are_removed_and_the_distribution_is_invalidated(
     session: boto3.Session, bucket: str, distribution: str
 ) -> None:
     s3, cloudfront = session.client("s3"), session.client("cloudfront")
@@ -113,7 +113,7 @@ def test_what_is_no_more_is_removed_and_the_distribution_forgets(
     assert len(invalidations["InvalidationList"]["Items"]) == 2
 
 
-def test_only_what_is_published_is_served() -> None:
+def test_only_published_files_are_served() -> None:
     with LocalPages(PagesConfig("http://127.0.0.1:8000"), "http://127.0.0.1:4566") as pages:
         for path in ("/", "/index.html", "/register.html", "/lib/api.js", "/config.js"):
             assert requests.get(f"{pages.url}{path}", timeout=5).status_code == 200
@@ -125,12 +125,12 @@ def test_only_what_is_published_is_served() -> None:
         assert requests.head(pages.url, timeout=5).content == b""
 
 
-def test_a_port_in_use_is_told() -> None:
+def test_a_port_in_use_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(PortUnusable):
         LocalPages(PagesConfig("http://127.0.0.1:8000"), "", taken.getsockname()[1])
 
 
-def test_the_local_server_names_api_and_aws_to_the_pages() -> None:
+def test_the_local_server_configures_the_api_and_the_policy() -> None:
     with LocalPages(PagesConfig("http://127.0.0.1:8000"), "http://127.0.0.1:4566") as pages:
         answer = requests.get(f"{pages.url}/config.js", timeout=5)
 
@@ -178,22 +178,22 @@ def test_the_template_is_valid() -> None:
     assert (said.returncode, said.stdout) == (0, "")
 
 
-def test_every_text_is_used_and_every_text_used_is_there() -> None:
+def test_every_text_is_used_and_every_used_text_exists() -> None:
     web = ROOT / "web"
     texts = (web / "texts" / "en.js").read_text()
-    there = set(re.findall(r'^  "?([\w.]+)"?:', texts, re.MULTILINE)) - {"problems"}
+    defined = set(re.findall(r'^  "?([\w.]+)"?:', texts, re.MULTILINE)) - {"problems"}
     scripts = [*web.glob("*.js"), *web.glob("lib/*.js")]
     code = "\n".join(path.read_text() for path in scripts)
     pages = "\n".join(path.read_text() for path in web.glob("*.html"))
 
     used = set(re.findall(r'data-(?:text|label)="([\w.]+)"', pages))
-    # In code a key is a string; the states of a photograph are put together.
+    # In scripts, keys are string literals, except that the keys of states are concatenated.
     quoted = set(re.findall(r'"([\w.]+)"', code))
     states = {f"state.{word}" for word in quoted}
 
-    assert used <= there
-    assert set(re.findall(r'\b(?:t|wording|use)\("([\w.]+)"', code)) <= there
-    assert there <= used | quoted | states
+    assert used <= defined
+    assert set(re.findall(r'\b(?:t|wording|retryWithId)\("([\w.]+)"', code)) <= defined
+    assert defined <= used | quoted | states
 
 
 def test_every_problem_of_the_service_is_explained() -> None:
@@ -202,4 +202,5 @@ def test_every_problem_of_the_service_is_explained() -> None:
     texts = (ROOT / "web" / "texts" / "en.js").read_text()
     explained = set(re.findall(r"^    (\w+): \[", texts, re.MULTILINE))
 
-    assert codes - {"invalid_key"} <= explained  # which no key that /register makes can be
+    # The keys that /register creates are always valid.
+    assert codes - {"invalid_key"} <= explained

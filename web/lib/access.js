@@ -1,52 +1,54 @@
-// The key or token that the service asks for: asked once, kept for this tab only.
+// The key or token that the service requires. The user enters it once; this tab stores it.
 
 import { config } from "../config.js";
 import { h } from "./dom.js";
 import { Problem } from "./problem.js";
 import { t } from "./texts.js";
 
-const KEPT = "access";
+const STORAGE_KEY = "access";
 const HEADERS = { "api-key": "x-api-key", cognito: "Authorization" };
 
-let asking = null;
-let wasRefused = false;
+let pendingQuestion = null;
+let wasRejected = false;
 let wasAccepted = false;
 
 export const isNeeded = config.auth in HEADERS;
 
-/** Return the headers that let a request in; ask for the key where it is needed and missing. */
+/** Return the headers that authorise a request. Ask the user for the key if it is missing. */
 export async function headers() {
   if (!isNeeded) return {};
-  let key = sessionStorage.getItem(KEPT);
+  let key = sessionStorage.getItem(STORAGE_KEY);
   if (!key) {
-    asking ??= ask().finally(() => (asking = null)); // several requests, one question
-    key = await asking;
+    // Parallel requests wait for the same dialog.
+    pendingQuestion ??= ask().finally(() => (pendingQuestion = null));
+    key = await pendingQuestion;
   }
   return { [HEADERS[config.auth]]: key };
 }
 
-/** Forget a key that the service did not accept, unless a newer one has been entered. */
-export function refused(sent) {
-  if (sessionStorage.getItem(KEPT) === Object.values(sent)[0]) {
-    sessionStorage.removeItem(KEPT);
-    wasRefused = true;
+/** Delete a key that the service rejected, unless the user has entered a newer one since. */
+export function rejectKey(sentHeaders) {
+  if (sessionStorage.getItem(STORAGE_KEY) === Object.values(sentHeaders)[0]) {
+    sessionStorage.removeItem(STORAGE_KEY);
+    wasRejected = true;
   }
 }
 
-/** Remember that the service has accepted the key. */
-export function accepted() {
+/** Remember that the service accepted the key. */
+export function acceptKey() {
   wasAccepted = true;
 }
 
 /**
- * Say whether a request without an answer may have been refused for its key, and forget that.
+ * Return whether an unanswered request may have failed because of its key. If so, delete the key.
  *
- * A gateway that refuses without the headers of CORS looks to a page as if it did not answer.
+ * When a gateway rejects a key without sending CORS headers, the browser hides its answer, and the
+ * page cannot tell it from a network failure.
  */
-export function doubted(sent) {
+export function rejectDoubtfulKey(sentHeaders) {
   if (!isNeeded || wasAccepted) return false;
-  refused(sent);
-  wasRefused = false;
+  rejectKey(sentHeaders);
+  wasRejected = false;
   return true;
 }
 
@@ -59,7 +61,7 @@ function ask() {
     spellcheck: "false",
     required: true,
     "aria-describedby": "key-kept key-error",
-    "aria-invalid": String(wasRefused),
+    "aria-invalid": String(wasRejected),
   });
   const form = h(
     "form",
@@ -68,7 +70,7 @@ function ask() {
     h("p", {}, wording("key.text")),
     h("label", { for: "key" }, wording("key.label")),
     input,
-    h("p", { id: "key-error", class: "error", hidden: !wasRefused }, t("key.refused")),
+    h("p", { id: "key-error", class: "error", hidden: !wasRejected }, t("key.refused")),
     h("p", { id: "key-kept", class: "hint" }, t("key.kept")),
     h(
       "div",
@@ -85,8 +87,8 @@ function ask() {
       dialog.remove();
       const key = input.value.trim();
       if (dialog.returnValue !== "use" || !key) return reject(new Problem("key_needed"));
-      wasRefused = false;
-      sessionStorage.setItem(KEPT, key);
+      wasRejected = false;
+      sessionStorage.setItem(STORAGE_KEY, key);
       return resolve(key);
     });
   });

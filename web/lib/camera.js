@@ -1,11 +1,12 @@
-// The stage: the camera's picture with a frame for the face, or a place for files.
+// The camera panel: the camera's picture with an outline for the face, and a button to choose files.
 
 import { announce, button, h, icon } from "./dom.js";
-import { scaled } from "./photographs.js";
+import { LONGEST_SIDE, encodeJpeg } from "./photographs.js";
 import { Problem } from "./problem.js";
 import { explain, t } from "./texts.js";
 
-const PICTURE = { width: { ideal: 1280 }, height: { ideal: 960 } };
+const RESOLUTION = { width: { ideal: 1280 }, height: { ideal: 960 } };
+// The names of getUserMedia's errors.
 const PROBLEMS = {
   NotAllowedError: "camera_refused",
   SecurityError: "camera_refused",
@@ -13,31 +14,34 @@ const PROBLEMS = {
   OverconstrainedError: "camera_missing",
 };
 
-/** A camera that can be started, switched, stopped, and asked for a photograph. */
-export class Stage {
+/** A panel with a camera that the user can start, switch and stop, and that takes photographs. */
+export class CameraPanel {
   #stream = null;
   #facing = "user";
   #mayStart;
   #onChange = () => {};
 
   /**
-   * Build the stage into an element.
+   * Build the panel inside an element.
    *
-   * `actions` are further buttons, shown while the camera runs; `mayStart` is asked before it
-   * starts; `chooser` is what opens the choice of files.
+   * - `actions`: more elements to show while the camera runs, such as a shutter button
+   * - `chooser`: the element that opens the file dialog
+   * - `dropText`: the hint that files can be dropped
+   * - `mayStart`: called before the camera starts; if it returns false, the camera does not start
+   * - `onChange`: called with each new state: "off", "starting", "on" or "failed"
    */
   constructor(element, { actions, chooser, dropText, mayStart = () => true, onChange = () => {} }) {
     this.#mayStart = mayStart;
     this.video = h("video", { playsinline: true, "aria-label": t("camera.view") });
-    this.video.muted = true; // as an attribute it would come too late for autoplay
+    this.video.muted = true; // the attribute would take effect too late for autoplay
     this.view = h(
       "div",
-      { class: "stage-view" },
+      { class: "camera-view" },
       this.video,
       h("span", { class: "guide", "aria-hidden": "true" }),
-      h("p", { class: "stage-place" }, t("camera.place")),
+      h("p", { class: "camera-place" }, t("camera.place")),
     );
-    this.cover = h("div", { class: "stage-cover", tabindex: "-1" });
+    this.cover = h("div", { class: "camera-cover", tabindex: "-1" });
     this.view.append(this.cover);
     this.switch = button(t("camera.switch"), "switch", () => this.#switch());
     this.stopping = button(t("camera.stop"), "stop", () => {
@@ -46,12 +50,12 @@ export class Stage {
     });
     this.running = h(
       "div",
-      { class: "actions stage-actions" },
+      { class: "actions camera-actions" },
       ...actions,
       this.switch,
       this.stopping,
     );
-    this.files = h("p", { class: "stage-files" }, chooser, h("span", { class: "hint" }, dropText));
+    this.files = h("p", { class: "camera-files" }, chooser, h("span", { class: "hint" }, dropText));
     element.append(this.view, this.running, this.files);
     this.#show("off");
     this.#onChange = onChange;
@@ -61,13 +65,13 @@ export class Stage {
     return this.#stream !== null;
   }
 
-  /** Start the camera; what goes wrong is told on the stage. */
+  /** Start the camera. If that fails, the panel shows the problem. */
   async start() {
     if (!this.#mayStart()) return;
     this.#show("starting");
     try {
       if (!navigator.mediaDevices) throw new Problem("camera_insecure");
-      const video = { ...PICTURE, facingMode: this.#facing };
+      const video = { ...RESOLUTION, facingMode: this.#facing };
       const stream = await navigator.mediaDevices.getUserMedia({ video });
       this.#release();
       this.#stream = stream;
@@ -90,12 +94,12 @@ export class Stage {
     this.#show("off");
   }
 
-  /** Take a photograph: as large as the camera gives it, up to what is sent. */
+  /** Take a photograph, and return it as a JPEG that is ready to send. */
   take() {
     this.view.classList.remove("flash");
-    void this.view.offsetWidth; // so that the flash begins anew
+    void this.view.offsetWidth; // restarts the animation of the flash
     this.view.classList.add("flash");
-    return scaled(this.video, 1600);
+    return encodeJpeg(this.video, LONGEST_SIDE);
   }
 
   #switch() {

@@ -1,10 +1,13 @@
-// Elements from code, without markup in strings: the security policy forbids that anyway.
+// Create and change elements. There is no markup in strings, which could allow injection.
 
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
- * Make an element. Properties are attributes, except on… (listeners) and false or null ones,
- * which are left out; children are elements, strings, or nothing.
+ * Create an element.
+ *
+ * A property whose name begins with "on" is an event listener; every other property is an
+ * attribute. Properties that are false or null are ignored. Children are elements or strings;
+ * null and false are ignored.
  */
 export function h(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
@@ -17,7 +20,7 @@ export function h(tag, properties = {}, ...children) {
   return element;
 }
 
-/** Make an icon of icons.svg; it says nothing to a screen reader. */
+/** Create an icon from icons.svg. Screen readers ignore it. */
 export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("class", "icon");
@@ -28,6 +31,7 @@ export function icon(name) {
   return svg;
 }
 
+/** Create a button with an optional icon. */
 export function button(text, iconName, onclick, properties = {}) {
   return h(
     "button",
@@ -37,12 +41,12 @@ export function button(text, iconName, onclick, properties = {}) {
   );
 }
 
-/** Tell a screen reader, without moving the focus. */
+/** Announce a text to screen readers without moving the focus. */
 export function announce(text) {
   document.getElementById("announcements").textContent = text;
 }
 
-/** Show a picture with a box around the face, which is given as fractions of it. */
+/** Create a picture with a box around the face. The box is in fractions of the picture's sides. */
 export function framed(url, alt, box) {
   const frame = box && h("span", { class: "face-box" });
   if (frame) {
@@ -56,8 +60,8 @@ export function framed(url, alt, box) {
   return h("span", { class: "framed" }, h("img", { src: url, alt }), frame);
 }
 
-/** Show or take away what is wrong with a field. */
-export function complain(field, text) {
+/** Show an error message below a field, or remove it if the text is empty. */
+export function showError(field, text) {
   const place = document.getElementById(`${field.id}-error`);
   place.textContent = text;
   place.hidden = !text;

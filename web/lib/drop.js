@@ -1,32 +1,32 @@
-// Files and folders, dropped or chosen.
+// Read the files and folders that the user dropped or chose.
 
 import { looksLikePhotograph } from "./photographs.js";
 
 /**
- * Read what was dropped: `{files, people}`, where people are folders as `{name, files}`.
+ * Return the dropped photographs as `{files, people}`. A person is a folder: `{name, files}`.
  *
- * A folder that holds only folders holds people; one with photographs in it is a person.
+ * Every folder that contains photographs is a person. Folders that contain only folders are not.
  */
-export async function dropped(transfer) {
-  // The transfer is emptied as soon as this function waits, so all is taken out first.
+export async function readDropped(transfer) {
+  // The browser empties the transfer at the first await, so take out all entries before that.
   const items = [...transfer.items].filter((item) => item.kind === "file");
   const entries = items.map((item) => item.webkitGetAsEntry() ?? item.getAsFile());
   const found = [];
-  for (const entry of entries) await walk(entry, "", found);
-  return grouped(found);
+  for (const entry of entries) await collectFiles(entry, "", found);
+  return groupByFolder(found);
 }
 
-/** Read what was chosen with an input, for files or for a folder. */
-export function chosen(input) {
+/** Return the photographs chosen with an input for files or folders, as `{files, people}`. */
+export function readChosen(input) {
   const found = [...input.files].map((file) => ({
     path: file.webkitRelativePath || file.name,
     file,
   }));
-  input.value = ""; // so that the same can be chosen again
-  return grouped(found);
+  input.value = ""; // otherwise, choosing the same files again would not fire an event
+  return groupByFolder(found);
 }
 
-async function walk(entry, folder, found) {
+async function collectFiles(entry, folder, found) {
   if (entry instanceof File) {
     found.push({ path: entry.name, file: entry });
   } else if (entry.isFile) {
@@ -35,15 +35,15 @@ async function walk(entry, folder, found) {
   } else if (entry.isDirectory) {
     const reader = entry.createReader();
     for (;;) {
-      // A directory is read in parts: the last is empty.
-      const part = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-      if (!part.length) return;
-      for (const child of part) await walk(child, `${folder}${entry.name}/`, found);
+      // readEntries returns the entries in batches. The last batch is empty.
+      const batch = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+      if (!batch.length) return;
+      for (const child of batch) await collectFiles(child, `${folder}${entry.name}/`, found);
     }
   }
 }
 
-function grouped(found) {
+function groupByFolder(found) {
   const files = [];
   const folders = new Map();
   for (const { path, file } of found.sort((a, b) => a.path.localeCompare(b.path))) {
@@ -56,7 +56,7 @@ function grouped(found) {
   return { files, people: [...folders].map(([name, members]) => ({ name, files: members })) };
 }
 
-/** Let photographs be dropped anywhere on the page. */
+/** Accept photographs dropped anywhere on the page, and call `onDrop` with them. */
 export function acceptDrops(onDrop) {
   const isFiles = (event) => event.dataTransfer?.types.includes("Files");
   const mark = (on) => document.documentElement.classList.toggle("dropping", on);
@@ -71,6 +71,6 @@ export function acceptDrops(onDrop) {
     if (!isFiles(event)) return;
     event.preventDefault();
     mark(false);
-    onDrop(await dropped(event.dataTransfer));
+    onDrop(await readDropped(event.dataTransfer));
   });
 }

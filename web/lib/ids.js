@@ -1,12 +1,13 @@
-// Person ids, as the service allows them.
+// Person ids: which ones the service accepts, and suggestions for new ones.
 
 const ALLOWED = /^[A-Za-z0-9_.-]{1,64}$/;
 
+/** Return whether the service accepts a text as a person id. */
 export function isPersonId(text) {
   return ALLOWED.test(text);
 }
 
-/** Offer an id for a name; a name in a script without Latin letters gets the letters' codes. */
+/** Suggest an id for a name. If the name has no Latin letters, build it from their code points. */
 export function idFor(name) {
   const plain = name
     .trim()
@@ -19,12 +20,12 @@ export function idFor(name) {
   return id.slice(0, 64).replace(/-+$/, "");
 }
 
-/** Return the id that a folder of a person stands for: its own name, if that is one. */
+/** Return the person id for a folder: its own name if that is a valid id, else a suggestion. */
 export function idForFolder(name) {
   return isPersonId(name) ? name : idFor(name);
 }
 
-/** Return the next id like this one: ada, ada-2, ada-3. */
+/** Return the next id in the series ada, ada-2, ada-3. */
 export function nextId(id) {
   const [, stem, number] = id.match(/^(.*?)(?:-(\d+))?$/);
   const ending = `-${Number(number ?? 1) + 1}`;

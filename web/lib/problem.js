@@ -1,9 +1,9 @@
-/** What went wrong, with a code that the texts explain. */
+/** An error with a code. `texts.problems` explains each code to the user. */
 export class Problem extends Error {
-  /** `known` may hold the service's detail, personId and retryAfter (seconds). */
-  constructor(code, known = {}) {
+  /** `details` may have the service's detail, personId and retryAfter (in seconds). */
+  constructor(code, details = {}) {
     super(code);
     this.code = code;
-    Object.assign(this, known);
+    Object.assign(this, details);
   }
 }

@@ -1,4 +1,4 @@
-// One photograph on its way into the service: checked, sent, stored, indexed; or why not.
+// Register photographs: prepare, send and index each one, and keep track of its state.
 
 import * as api from "./api.js";
 import { nextId } from "./ids.js";
@@ -6,8 +6,9 @@ import { needsUpload, prepare } from "./photographs.js";
 import { Problem } from "./problem.js";
 import { t } from "./texts.js";
 
-const AT_ONCE = 3;
-const OF_THE_PHOTOGRAPH = new Set([
+const MAX_CONCURRENT = 3;
+// Problems of the photograph itself. Sending it again would not help.
+const PHOTOGRAPH_PROBLEMS = new Set([
   "no_face",
   "several_faces",
   "poor_quality",
@@ -16,22 +17,30 @@ const OF_THE_PHOTOGRAPH = new Set([
   "unsupported_image",
 ]);
 
-/** A photograph and what has become of it so far. */
+/**
+ * The registration of one photograph.
+ *
+ * `state` is "waiting", "preparing", "sending", "stored", "indexed", "slow" (stored, but not
+ * indexed yet) or "failed"; then `problem` says why.
+ */
 export class Registration {
   state = "waiting";
   problem = null;
   thumbnail = null;
   box = null;
 
-  /** `asItIs` sends the file unchanged; with `owners` the id must not be somebody else's. */
-  constructor(file, person, { asItIs = false, owners = null } = {}) {
+  /**
+   * `asItIs` sends the file unchanged. With an `idChecker`, the registration fails if the id
+   * belongs to somebody else.
+   */
+  constructor(file, person, { asItIs = false, idChecker = null } = {}) {
     this.file = file;
     this.person = person;
     this.asItIs = asItIs;
-    this.owners = owners;
+    this.idChecker = idChecker;
   }
 
-  /** Go the whole way; `onChange` is told of every step. */
+  /** Register the photograph. Call `onChange` after each change of the state. */
   async run(onChange) {
     const step = (state) => {
       this.state = state;
@@ -41,10 +50,10 @@ export class Registration {
     try {
       step("preparing");
       const { blob, thumbnail } = await prepare(this.file, { asItIs: this.asItIs });
-      this.forget();
+      this.releaseThumbnail();
       this.thumbnail = thumbnail;
       step("sending");
-      if (this.owners) await this.owners.refuseOthers(this.person.personId, blob);
+      if (this.idChecker) await this.idChecker.requireSamePerson(this.person.personId, blob);
       const imageKey = needsUpload(blob) ? await this.#upload(blob) : await this.#send(blob);
       step("stored");
       step((await isIndexed(imageKey)) ? "indexed" : "slow");
@@ -59,13 +68,13 @@ export class Registration {
     return ["indexed", "slow"].includes(this.state);
   }
 
-  /** Say whether it is worth another try: a photograph that is no good stays so. */
-  get canBeTriedAgain() {
-    return this.state === "failed" && !OF_THE_PHOTOGRAPH.has(this.problem.code);
+  /** Whether the registration failed for a reason other than the photograph itself. */
+  get canRetry() {
+    return this.state === "failed" && !PHOTOGRAPH_PROBLEMS.has(this.problem.code);
   }
 
-  /** Let go of the picture. */
-  forget() {
+  /** Free the memory of the thumbnail. */
+  releaseThumbnail() {
     if (this.thumbnail) URL.revokeObjectURL(this.thumbnail);
     this.thumbnail = null;
   }
@@ -85,35 +94,39 @@ export class Registration {
 }
 
 /**
- * Knows of ids whether they are somebody else's: two people of one name are offered the same id.
+ * Detects ids that belong to somebody else. Two people with the same name get the same suggestion.
  *
- * The first photograph for an id is compared with the faces under it, if there are any. What comes
- * of that holds for all that follow, until it is forgotten.
+ * The checker compares the first photograph for an id with the faces registered under that id. The
+ * result applies to all further photographs for the id, until `reset`.
  */
-export class Owners {
-  #isOthers = new Map(); // promises by id
+export class IdChecker {
+  #belongsToOther = new Map(); // id: promise of a boolean
 
-  async refuseOthers(personId, blob) {
-    if (needsUpload(blob)) return; // too large to be compared beforehand
-    if (!this.#isOthers.has(personId)) this.#isOthers.set(personId, looksDifferent(blob, personId));
+  /** Throw the problem person_exists if an id belongs to a person with another face. */
+  async requireSamePerson(personId, blob) {
+    if (needsUpload(blob)) return; // too large for a comparison
+    if (!this.#belongsToOther.has(personId)) {
+      this.#belongsToOther.set(personId, looksDifferent(blob, personId));
+    }
     try {
-      if (!(await this.#isOthers.get(personId))) return;
+      if (!(await this.#belongsToOther.get(personId))) return;
     } catch (problem) {
-      this.#isOthers.delete(personId);
-      // Registering tells more exactly what is wrong with a photograph.
+      this.#belongsToOther.delete(personId);
+      // The registration itself gives a more exact reason for an unusable photograph.
       if (problem.code === "no_face") return;
       throw problem;
     }
     throw new Problem("person_exists", { personId: nextId(personId) });
   }
 
-  /** Take somebody's word for whose id it is. */
-  accept(personId) {
-    this.#isOthers.set(personId, Promise.resolve(false));
+  /** Accept all photographs for an id: the user has confirmed that it is the same person. */
+  confirm(personId) {
+    this.#belongsToOther.set(personId, Promise.resolve(false));
   }
 
-  forget() {
-    this.#isOthers.clear();
+  /** Discard all results. */
+  reset() {
+    this.#belongsToOther.clear();
   }
 }
 
@@ -126,20 +139,20 @@ async function looksDifferent(blob, personId) {
   }
 }
 
-/** Say whether a stored photograph has come into the index; it does so without us too. */
+/** Index a stored photograph now, and return whether that worked. S3's event indexes it anyway. */
 async function isIndexed(imageKey) {
   let report;
   try {
     report = await api.index(imageKey);
   } catch {
-    return false; // whoever may register is not always allowed to ask this
+    return false; // not everybody who may register may also call create-index
   }
   const [failure] = report.failed;
   if (failure) throw new Problem(failure.code, { detail: failure.detail });
   return true;
 }
 
-/** Runs registrations, a few at a time, in order. */
+/** Runs registrations in order, at most `MAX_CONCURRENT` at the same time. */
 export class Queue {
   #waiting = [];
   #running = 0;
@@ -156,7 +169,7 @@ export class Queue {
   }
 
   async #next() {
-    if (this.#running >= AT_ONCE || !this.#waiting.length) return;
+    if (this.#running >= MAX_CONCURRENT || !this.#waiting.length) return;
     this.#running += 1;
     await this.#waiting.shift().run(this.onChange);
     this.#running -= 1;

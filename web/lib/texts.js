@@ -1,28 +1,28 @@
-// The texts in the reader's language, as far as there is a file for it.
+// The texts in the user's language, or in English if there is no file for that language.
 
 import { config } from "../config.js";
 
 const FALLBACK = "en";
-const wanted = navigator.languages.map((language) => language.split("-")[0]);
-const language = wanted.find((code) => config.languages.includes(code)) ?? FALLBACK;
+const preferred = navigator.languages.map((language) => language.split("-")[0]);
+const language = preferred.find((code) => config.languages.includes(code)) ?? FALLBACK;
 const { texts } = await import(`../texts/${language}.js`);
 
-/** Return a text, filled in. A text that is not there is a mistake of ours, so it is told. */
+/** Return a text with its placeholders filled in. Throw an error if the text does not exist. */
 export function t(key, values) {
   const text = texts[key];
   if (text === undefined) throw new Error(`there is no text ${key}`);
   return typeof text === "function" ? text(values) : text;
 }
 
-/** Say what a problem is and what to do about it. */
+/** Return the title of a problem, and the advice what to do. */
 export function explain(problem) {
   const [title, advice] = texts.problems[problem.code] ?? texts.problems.internal;
-  // Only the service knows what is wrong with the face, or with a field.
-  const exact = ["poor_quality", "malformed_request"].includes(problem.code) && problem.detail;
-  return { title, advice: exact ? `${problem.detail} ${advice}` : advice };
+  // For these problems, only the service knows exactly what is wrong with the face or the field.
+  const hasDetail = ["poor_quality", "malformed_request"].includes(problem.code) && problem.detail;
+  return { title, advice: hasDetail ? `${problem.detail} ${advice}` : advice };
 }
 
-/** Put the texts into the document where data-text and its like name them. */
+/** Fill in the texts of all elements with a data-text or data-label attribute. */
 export function fillIn(root = document) {
   document.documentElement.lang = language;
   for (const element of root.querySelectorAll("[data-text]")) {

@@ -1,4 +1,4 @@
-"""A Rekognition on a free port, a boto3 client for it, and a dictionary for the objects in S3."""
+"""Fixtures: Rekognition on a free port, a boto3 client, and a dictionary instead of S3."""
 
 import threading
 from collections.abc import Iterator
@@ -15,17 +15,17 @@ from localaws.rekognition import RekognitionApp
 COLLECTION = "people"
 
 Objects: TypeAlias = dict[tuple[str, str, str | None], bytes]
-"""The objects in S3: bucket, key and version to content."""
+"""Objects in S3: maps bucket, key and version to content."""
 
 
 class _QuietHandler(WSGIRequestHandler):
     def log(self, *_: Any) -> None:
-        """Say nothing about each request."""
+        """Do not log requests."""
 
 
 @pytest.fixture(scope="session")
 def stored() -> Objects:
-    """What the application finds in S3."""
+    """The objects that the application finds in S3."""
     return {}
 
 
@@ -37,13 +37,13 @@ def app(stored: Objects) -> RekognitionApp:
 
 @pytest.fixture(scope="session")
 def checker(app: RekognitionApp) -> ConformanceChecker:
-    """The application, with every answer checked against AWS's service model."""
+    """The application, wrapped to check every answer against AWS's service model."""
     return ConformanceChecker(app)
 
 
 @pytest.fixture(scope="session")
 def endpoint(checker: ConformanceChecker) -> Iterator[str]:
-    """The address at which the application is served."""
+    """The URL of the application."""
     server = make_server("127.0.0.1", 0, checker, threaded=True, request_handler=_QuietHandler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -55,7 +55,7 @@ def endpoint(checker: ConformanceChecker) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def rekognition(endpoint: str) -> Any:
-    """A boto3 client, which tries nothing twice."""
+    """A boto3 client without retries."""
     return boto3.client(
         "rekognition",
         endpoint_url=endpoint,
@@ -72,7 +72,7 @@ def _fresh(
     checker: ConformanceChecker,
     stored: Objects,
 ) -> Iterator[None]:
-    """Begin each test with nothing stored, and end it with all its answers in AWS's form."""
+    """Start each test with empty state, and check afterwards that all answers have AWS's form."""
     app.reset()
     stored.clear()
     checker.mismatches.clear()

@@ -1,4 +1,4 @@
-"""Recognition on a larger set: one photograph of each person is known, the others are searched."""
+"""Accuracy on a larger set: index one photograph of each person, and search with the others."""
 
 import pytest
 
@@ -22,12 +22,14 @@ def test_people_are_recognised_and_strangers_are_not(rekognition, collection, pe
             index(rekognition, collection, name, first)
 
     known = [
-        (name, who(rekognition, collection, photo))
+        (name, identify(rekognition, collection, photo))
         for name, (_, *others) in people.items()
         for photo in others
     ]
     strangers = [
-        who(rekognition, collection, photos[0]) for photos in people.values() if len(photos) == 1
+        identify(rekognition, collection, photos[0])
+        for photos in people.values()
+        if len(photos) == 1
     ]
 
     assert {found for name, found in known if found != name} <= {None}
@@ -47,7 +49,7 @@ def index(rekognition, collection, name, photo):
     )
 
 
-def who(rekognition, collection, photo):
+def identify(rekognition, collection, photo):
     answer = rekognition.search_faces_by_image(
         CollectionId=collection,
         Image={"Bytes": photo},

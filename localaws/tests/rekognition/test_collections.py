@@ -1,4 +1,4 @@
-"""Making, describing, listing and deleting collections."""
+"""Create, describe, list and delete collections."""
 
 import datetime
 
@@ -19,7 +19,7 @@ def test_a_new_collection_is_empty_and_has_an_arn(rekognition):
     assert abs(age.total_seconds()) < 60
 
 
-def test_a_collection_is_not_made_twice(rekognition, collection):
+def test_a_collection_is_not_created_twice(rekognition, collection):
     with pytest.raises(rekognition.exceptions.ResourceAlreadyExistsException) as refused:
         rekognition.create_collection(CollectionId=collection)
 
@@ -58,7 +58,7 @@ def test_a_deleted_collection_is_gone(rekognition, collection):
         ("delete_faces", {"FaceIds": ["11111111-2222-4333-8444-555555555555"]}),
     ],
 )
-def test_what_needs_a_collection_says_when_there_is_none(rekognition, operation, parameters):
+def test_an_unknown_collection_is_reported(rekognition, operation, parameters):
     with pytest.raises(rekognition.exceptions.ResourceNotFoundException) as refused:
         getattr(rekognition, operation)(CollectionId="nobody", **parameters)
 

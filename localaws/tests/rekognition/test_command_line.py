@@ -1,4 +1,4 @@
-"""The AWS CLI drives the main operations."""
+"""The AWS CLI performs the main operations."""
 
 import json
 import os
@@ -18,14 +18,14 @@ ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    # awscli sets it when it is imported, and others may have taken it away since.
+    # awscli sets this variable on import, but other tests may have removed it since.
     "AWS_DATA_PATH": str(Path(awscli.__file__).parent / "data"),
 }
 
 
 @pytest.fixture
 def aws(endpoint, monkeypatch, capsys):
-    """Run a command of the AWS CLI on Rekognition in this process, and return its answer."""
+    """A function that runs a Rekognition command of the AWS CLI in this process."""
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
 
@@ -40,7 +40,7 @@ def aws(endpoint, monkeypatch, capsys):
 
 @pytest.fixture
 def image(tmp_path):
-    """Write a photograph to a file, as the CLI takes it."""
+    """A function that writes a photograph to a file and returns its URL for the CLI."""
 
     def write(name):
         (tmp_path / name).write_bytes(photograph(name))

@@ -1,4 +1,4 @@
-"""CompareFaces: one face with all those in another image."""
+"""CompareFaces: compare one face with all faces in another image."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""DetectFaces: where the faces are, and how well they can be seen."""
+"""DetectFaces: bounding boxes, landmarks, pose and quality."""
 
 import pytest
 from botocore.exceptions import ClientError
@@ -26,7 +26,7 @@ def landmarks(face):
 
 
 @pytest.mark.parametrize("name", ["obama.jpg", "obama2.jpg", "obama3.jpg", "biden.jpg"])
-def test_a_portrait_has_one_plain_face(rekognition, name):
+def test_a_portrait_has_one_clear_face(rekognition, name):
     (face,) = detect(rekognition, photograph(name))
 
     assert face["Confidence"] > 99
@@ -51,7 +51,7 @@ def test_coordinates_are_ratios_and_landmarks_lie_where_they_should(rekognition)
 @pytest.mark.parametrize(
     "attributes", [["ALL"], ["DEFAULT"], ["ALL", "DEFAULT"], ["AGE_RANGE"], ["DEFAULT", "SMILE"]]
 )
-def test_only_what_is_computed_is_answered(rekognition, attributes):
+def test_only_computed_attributes_are_returned(rekognition, attributes):
     (face,) = detect(rekognition, photograph("obama.jpg"), Attributes=attributes)
 
     assert set(face) == {"BoundingBox", "Confidence", "Landmarks", "Pose", "Quality"}

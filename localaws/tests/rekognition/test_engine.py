@@ -1,4 +1,4 @@
-"""Finding and describing faces, apart from any collection."""
+"""The engine finds faces and computes their vectors, without collections."""
 
 import subprocess
 import sys
@@ -35,7 +35,7 @@ def test_a_vector_has_length_one(engine):
     assert np.linalg.norm(embedding.vector) == pytest.approx(1)
 
 
-def test_photographs_of_a_person_are_nearer_than_those_of_two(engine):
+def test_photographs_of_one_person_are_nearer_than_those_of_two(engine):
     obama, obama2, biden = (
         vector(engine, photograph(name)) for name in ("obama.jpg", "obama2.jpg", "biden.jpg")
     )
@@ -53,13 +53,13 @@ def test_faces_are_found_and_described_as_by_opencvs_own_classes(engine, name):
     box = face.box
     assert [box.left, box.top, box.width, box.height] == pytest.approx(reference[:4], abs=1)
     assert face.score == pytest.approx(reference[14], abs=0.01)
-    # OpenCV does not look at a face a second time for its landmarks.
+    # OpenCV has no close-up pass for the landmarks.
     assert np.ravel(face.landmarks) == pytest.approx(reference[4:14], abs=0.08 * box.width)
     assert engine.embed(image, face).vector @ vector > 0.85
 
 
 def opencv(pixels):
-    """Return the only face in an image, as OpenCV tells it, and its vector."""
+    """Return the only face in an image and its vector, as OpenCV computes them."""
     yunet, sface = (np.frombuffer(models.read(m), np.uint8) for m in (models.YUNET, models.SFACE))
     nothing, size = np.empty(0, np.uint8), (pixels.shape[1], pixels.shape[0])
     detector = cv2.FaceDetectorYN.create("onnx", yunet, nothing, size, SCORE_THRESHOLD)
@@ -96,7 +96,7 @@ def test_a_face_that_fills_a_large_photograph_is_recognised(engine):
 
 
 def test_small_faces_in_a_large_photograph_are_found(engine):
-    # A face of 84 pixels in a photograph of 4032: Rekognition's own limit, 40 in 1920.
+    # A face of 84 pixels in a photograph of 4032 is at Rekognition's own limit, 40 pixels in 1920.
     portrait = opened(photograph("obama.jpg"))
     width = engine.detect(decode(photograph("obama.jpg")))[0].box.width
     scale = 84 / width
@@ -144,7 +144,7 @@ def test_many_threads_get_the_same_answers(engine):
         assert np.array_equal(found, alone[name])
 
 
-def test_openvino_is_kept_from_reporting_its_use():
+def test_openvino_telemetry_is_blocked():
     loaded = subprocess.run(
         [
             sys.executable,

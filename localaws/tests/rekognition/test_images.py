@@ -1,4 +1,4 @@
-"""Which files are photographs, and how they are read."""
+"""Decoding photographs: formats, orientation, transparency and limits."""
 
 import struct
 import zlib
@@ -53,7 +53,7 @@ def test_any_jpeg_or_png_is_read(rekognition, content):
     assert face["Quality"]["Brightness"] == pytest.approx(reference["Quality"]["Brightness"], abs=3)
 
 
-def test_what_is_transparent_is_white():
+def test_transparent_parts_are_white():
     clear = Image.new("RGBA", (100, 100), (0, 0, 0, 0))
 
     assert decode(encoded(clear, "PNG")).pixels(1).min() == 255
@@ -86,7 +86,7 @@ def test_a_photograph_is_upright_at_every_scale(orientation):
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
-def test_a_malformed_exif_block_is_no_reason_to_refuse(rekognition):
+def test_a_malformed_exif_block_is_accepted(rekognition):
     content = as_jpeg(portrait(), exif=b"Exif\x00\x00II*\x00\xff\xff\xff\xff")
 
     assert len(detect(rekognition, content)) == 1
@@ -105,7 +105,7 @@ def test_a_malformed_exif_block_is_no_reason_to_refuse(rekognition):
         pytest.param(lambda: _overwritten(encoded(portrait(), "PNG")), id="corrupt png"),
     ],
 )
-def test_all_else_is_refused(rekognition, content):
+def test_any_other_file_is_refused(rekognition, content):
     with pytest.raises(rekognition.exceptions.InvalidImageFormatException) as refused:
         detect(rekognition, content())
 
@@ -154,7 +154,7 @@ def test_a_decompression_bomb_is_refused_by_its_header(rekognition, side):
 
 
 def _png_that_claims(side):
-    """Return a PNG whose header promises a square, and which holds next to nothing."""
+    """Return a PNG whose header claims a square of this side, but with almost no data."""
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 1000)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(

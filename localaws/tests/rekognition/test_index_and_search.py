@@ -18,7 +18,7 @@ PEOPLE = {
 
 @pytest.fixture
 def index(rekognition, collection):
-    """Index a photograph: a name or its bytes."""
+    """A function that indexes a photograph, given its name or bytes."""
 
     def _index(content, **options):
         if isinstance(content, str):
@@ -30,7 +30,7 @@ def index(rekognition, collection):
 
 @pytest.fixture
 def search(rekognition, collection):
-    """Search with a photograph: a name or its bytes."""
+    """A function that searches with a photograph, given its name or bytes."""
 
     def _search(content, **options):
         if isinstance(content, str):
@@ -87,7 +87,7 @@ def test_matches_are_best_first_and_no_more_than_asked_for(index, search):
     assert external_ids(best_two) == external_ids(everyone)[:2]
 
 
-def test_a_face_record_tells_where_the_face_is_and_how_it_looks(index, collection, rekognition):
+def test_a_face_record_contains_the_face_and_its_details(index, collection, rekognition):
     answer = index("obama.jpg", ExternalImageId="obama")
 
     (record,) = answer["FaceRecords"]
@@ -117,7 +117,7 @@ def test_a_later_call_with_more_faces_adds_only_the_new_ones(index, collection, 
 
 
 @pytest.mark.parametrize("second_external_id", [None, "other"])
-def test_otherwise_the_same_image_gives_a_new_face(
+def test_the_same_image_under_another_external_id_gives_a_new_face(
     index, collection, rekognition, second_external_id
 ):
     options = {"ExternalImageId": second_external_id} if second_external_id else {}
@@ -140,24 +140,24 @@ def test_concurrent_indexing_of_the_same_image_gives_one_face(index, collection,
 def test_max_faces_keeps_the_largest(index):
     answer = index(group("obama.jpg", "biden.jpg"), MaxFaces=1)
 
-    (kept,), (left_out,) = answer["FaceRecords"], answer["UnindexedFaces"]
-    assert left_out["Reasons"] == ["EXCEEDS_MAX_FACES"]
-    assert _area(kept["FaceDetail"]) > _area(left_out["FaceDetail"])
+    (kept,), (rejected,) = answer["FaceRecords"], answer["UnindexedFaces"]
+    assert rejected["Reasons"] == ["EXCEEDS_MAX_FACES"]
+    assert _area(kept["FaceDetail"]) > _area(rejected["FaceDetail"])
 
 
-def test_poor_faces_are_left_out_before_small_ones(index, search):
+def test_poor_faces_are_rejected_before_small_ones(index, search):
     large_but_poor = blurred(photograph("obama2.jpg"), 25)
     both = group(large_but_poor, "biden.jpg", heights=(1200, 900))
 
     answer = index(both, MaxFaces=1, QualityFilter="HIGH", ExternalImageId="good")
 
-    (kept,), (left_out,) = answer["FaceRecords"], answer["UnindexedFaces"]
-    assert "LOW_SHARPNESS" in left_out["Reasons"]
-    assert _area(kept["FaceDetail"]) < _area(left_out["FaceDetail"])
+    (kept,), (rejected,) = answer["FaceRecords"], answer["UnindexedFaces"]
+    assert "LOW_SHARPNESS" in rejected["Reasons"]
+    assert _area(kept["FaceDetail"]) < _area(rejected["FaceDetail"])
     assert external_ids(search("biden.jpg")) == ["good"]
 
 
-def test_what_cannot_be_recognised_is_not_indexed(index):
+def test_an_unrecognisable_face_is_not_indexed(index):
     answer = index(blurred(photograph("biden.jpg"), 30))
 
     assert answer["FaceRecords"] == []
@@ -172,7 +172,7 @@ def test_what_cannot_be_recognised_is_not_indexed(index):
         (lambda: resized(photograph("biden.jpg"), 190), "SMALL_BOUNDING_BOX"),
     ],
 )
-def test_a_high_bar_says_why_a_face_is_refused(index, content, reason):
+def test_a_high_quality_filter_gives_the_reason_for_a_rejection(index, content, reason):
     answer = index(content(), QualityFilter="HIGH")
 
     assert answer["FaceRecords"] == []
@@ -199,7 +199,7 @@ def test_a_search_needs_a_face(rekognition, search):
     assert "There are no faces in the image" in str(refused.value)
 
 
-def test_a_search_may_demand_a_good_face(rekognition, index, search):
+def test_a_search_can_require_a_good_face(rekognition, index, search):
     index("biden.jpg")
     poor = blurred(photograph("biden.jpg"), 30)
 
@@ -208,7 +208,7 @@ def test_a_search_may_demand_a_good_face(rekognition, index, search):
         search(poor, QualityFilter="HIGH")
 
 
-def test_a_search_looks_for_the_largest_face(index, search):
+def test_a_search_uses_the_largest_face(index, search):
     index("obama.jpg", ExternalImageId="obama")
     index("biden.jpg", ExternalImageId="biden")
     both = group("obama.jpg", "biden.jpg")
@@ -239,7 +239,7 @@ def test_max_faces_does_not_count_the_searched_face(rekognition, collection, ind
     assert len(answer["FaceMatches"]) == 1
 
 
-def test_a_face_that_is_not_there_cannot_be_searched_for(rekognition, collection):
+def test_a_search_for_an_unknown_face_is_refused(rekognition, collection):
     with pytest.raises(rekognition.exceptions.InvalidParameterException) as refused:
         rekognition.search_faces(CollectionId=collection, FaceId=str(uuid.uuid4()))
 
@@ -247,17 +247,17 @@ def test_a_face_that_is_not_there_cannot_be_searched_for(rekognition, collection
 
 
 def test_a_deleted_face_is_not_found_any_more(rekognition, collection, index, search):
-    gone = face_ids(index("obama.jpg", ExternalImageId="gone"))
+    deleted = face_ids(index("obama.jpg", ExternalImageId="gone"))
     index("obama3.jpg", ExternalImageId="kept")
 
-    answer = rekognition.delete_faces(CollectionId=collection, FaceIds=gone)
+    answer = rekognition.delete_faces(CollectionId=collection, FaceIds=deleted)
 
-    assert answer["DeletedFaces"] == gone
+    assert answer["DeletedFaces"] == deleted
     assert answer["UnsuccessfulFaceDeletions"] == []
     assert external_ids(search("obama2.jpg")) == ["kept"]
 
 
-def test_deleting_again_says_that_the_face_is_not_there(rekognition, collection, index):
+def test_deleting_a_deleted_face_reports_face_not_found(rekognition, collection, index):
     ids = face_ids(index("obama.jpg"))
     rekognition.delete_faces(CollectionId=collection, FaceIds=ids)
 

@@ -1,4 +1,4 @@
-"""What is refused before an operation begins, and how it is said."""
+"""Invalid requests are refused before an operation starts, with AWS's errors."""
 
 import base64
 import json
@@ -14,7 +14,7 @@ from sample_photographs import photograph
 
 
 def post(endpoint, operation, body):
-    """Send a request that no SDK would, and return the status and the error."""
+    """Send a request that no SDK would send, and return its status and JSON answer."""
     request = urllib.request.Request(
         endpoint,
         data=body if isinstance(body, bytes) else json.dumps(body).encode(),
@@ -51,7 +51,7 @@ def test_every_answer_has_its_own_request_id(rekognition):
     assert first != second
 
 
-def test_an_operation_that_is_not_here_says_so_and_is_not_tried_again(rekognition):
+def test_an_unimplemented_operation_is_refused_and_not_retried(rekognition):
     response = refusal(rekognition.detect_labels, Image={"Bytes": photograph("obama.jpg")})
 
     assert response["ResponseMetadata"]["HTTPStatusCode"] == 400
@@ -70,7 +70,7 @@ def test_an_operation_that_aws_does_not_have_is_unknown(endpoint, operation):
     "body",
     [b"{", b"[]", b'"text"', b"\xff", {"CollectionId": 7}, {"CollectionId": ["people"]}],
 )
-def test_what_is_not_the_expected_json_is_refused(endpoint, body):
+def test_an_unexpected_json_body_is_refused(endpoint, body):
     status, error = post(endpoint, "DescribeCollection", body)
 
     assert (status, error["__type"]) == (400, "SerializationException")
@@ -173,7 +173,7 @@ def test_an_object_needs_bucket_and_name(rekognition):
         rekognition.detect_faces(Image={"S3Object": {"Name": "x"}})
 
 
-def test_a_request_beyond_reason_is_refused(endpoint):
+def test_an_enormous_request_is_refused(endpoint):
     huge = {"Image": {"Bytes": base64.b64encode(bytes(25 * 1024 * 1024)).decode()}}
 
     status, error = post(endpoint, "DetectFaces", huge)

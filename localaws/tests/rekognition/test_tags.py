@@ -30,7 +30,7 @@ def test_tags_are_added_changed_and_removed(rekognition, arn):
     assert tags(rekognition, arn) == {"b": "two", "c": "3", "d": "4"}
 
 
-def test_tags_go_with_their_collection(rekognition, collection, arn):
+def test_tags_are_deleted_with_their_collection(rekognition, collection, arn):
     rekognition.tag_resource(ResourceArn=arn, Tags={"a": "1"})
     rekognition.delete_collection(CollectionId=collection)
     rekognition.create_collection(CollectionId=collection)
@@ -63,19 +63,19 @@ CALLS = [
         "arn:aws:rekognition:us-east-1:123456789012:streamprocessor/people",
     ],
 )
-def test_a_resource_that_is_not_here_is_not_found(rekognition, arn, operation, parameters, other):
+def test_an_unknown_resource_is_not_found(rekognition, arn, operation, parameters, other):
     with pytest.raises(rekognition.exceptions.ResourceNotFoundException):
         getattr(rekognition, operation)(ResourceArn=other, **parameters)
 
 
 @pytest.mark.parametrize(("operation", "parameters"), CALLS)
-def test_what_is_no_arn_is_refused(rekognition, operation, parameters):
+def test_an_invalid_arn_is_refused(rekognition, operation, parameters):
     with pytest.raises(rekognition.exceptions.InvalidParameterException):
         getattr(rekognition, operation)(
             ResourceArn="aws:rekognition:us-east-1:123456789012:collection/x", **parameters
         )
 
 
-def test_a_key_of_aws_own_is_refused(rekognition, arn):
+def test_a_key_with_the_prefix_aws_is_refused(rekognition, arn):
     with pytest.raises(ClientError, match="ValidationException"):
         rekognition.tag_resource(ResourceArn=arn, Tags={"aws:mine": ""})

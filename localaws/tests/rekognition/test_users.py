@@ -1,4 +1,4 @@
-"""Users: CreateUser, DeleteUser, ListUsers, their faces, and finding them."""
+"""Users: create, delete and list them, associate faces with them, and search for them."""
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -8,11 +8,11 @@ from botocore.exceptions import ClientError
 
 from sample_photographs import blurred, group, landscape, photograph
 
-NOBODYS = "11111111-2222-4333-8444-555555555555"
+UNKNOWN_FACE = "11111111-2222-4333-8444-555555555555"
 
 
 class Club:
-    """A collection, through its client."""
+    """Calls the operations of Rekognition on one collection."""
 
     def __init__(self, client, collection):
         self.client = client
@@ -28,7 +28,7 @@ class Club:
         return indexed["FaceRecords"][0]["Face"]["FaceId"]
 
     def user(self, user_id, *names):
-        """Make a user with the faces in photographs, and return their ids."""
+        """Create a user with the faces in photographs, and return the ids of the faces."""
         face_ids = [self.index(name) for name in names]
         self.create_user(UserId=user_id)
         if face_ids:
@@ -109,7 +109,7 @@ def test_the_faces_of_a_deleted_user_stay(club):
     assert club.delete_faces(FaceIds=[face])["DeletedFaces"] == [face]
 
 
-def test_users_go_with_their_collection(club):
+def test_users_are_deleted_with_their_collection(club):
     club.user("obama", "obama.jpg")
 
     club.delete_collection()
@@ -122,7 +122,7 @@ def test_users_go_with_their_collection(club):
 # --- their faces ------------------------------------------------------------------------------
 
 
-def test_faces_are_associated_and_their_user_is_told(club):
+def test_faces_are_associated_and_the_answers_name_their_user(club):
     first, second = club.index("obama.jpg"), club.index("obama2.jpg")
     other = club.index("biden.jpg")
     club.create_user(UserId="obama")
@@ -166,7 +166,7 @@ def test_a_face_that_does_not_look_like_the_user_is_refused(club):
     assert refused["Confidence"] < 75
 
 
-def test_the_threshold_says_how_alike_a_face_must_be(club):
+def test_the_threshold_is_the_minimum_similarity_of_a_face(club):
     club.user("obama", "obama.jpg")
     wrong = club.index("biden.jpg")
 
@@ -179,11 +179,11 @@ def test_other_reasons_to_refuse_a_face(club):
     mine = club.user("obama", "obama.jpg")
     (theirs,) = club.user("biden", "biden.jpg")
 
-    answer = club.associate_faces(UserId="obama", FaceIds=[NOBODYS, theirs, *mine])
+    answer = club.associate_faces(UserId="obama", FaceIds=[UNKNOWN_FACE, theirs, *mine])
 
     assert answer["AssociatedFaces"] == []
     assert answer["UnsuccessfulFaceAssociations"] == [
-        {"FaceId": NOBODYS, "Reasons": ["FACE_NOT_FOUND"]},
+        {"FaceId": UNKNOWN_FACE, "Reasons": ["FACE_NOT_FOUND"]},
         {"FaceId": theirs, "UserId": "biden", "Reasons": ["ASSOCIATED_TO_A_DIFFERENT_USER"]},
     ]
 
@@ -210,12 +210,12 @@ def test_faces_are_disassociated(club):
     (theirs,) = club.user("biden", "biden.jpg")
     free = club.index("obama3.jpg")
 
-    answer = club.disassociate_faces(UserId="obama", FaceIds=[mine[0], theirs, NOBODYS, free])
+    answer = club.disassociate_faces(UserId="obama", FaceIds=[mine[0], theirs, UNKNOWN_FACE, free])
 
     assert answer["DisassociatedFaces"] == [{"FaceId": mine[0]}]
     assert answer["UnsuccessfulFaceDisassociations"] == [
         {"FaceId": theirs, "UserId": "biden", "Reasons": ["ASSOCIATED_TO_A_DIFFERENT_USER"]},
-        {"FaceId": NOBODYS, "Reasons": ["FACE_NOT_FOUND"]},
+        {"FaceId": UNKNOWN_FACE, "Reasons": ["FACE_NOT_FOUND"]},
     ]
     assert answer["UserStatus"] == "ACTIVE"
     assert club.owners()[mine[0]] is None
@@ -234,12 +234,12 @@ def test_a_face_that_belongs_to_a_user_is_not_deleted(club):
     (mine,) = club.user("obama", "obama.jpg")
     free = club.index("biden.jpg")
 
-    answer = club.delete_faces(FaceIds=[mine, free, NOBODYS])
+    answer = club.delete_faces(FaceIds=[mine, free, UNKNOWN_FACE])
 
     assert answer["DeletedFaces"] == [free]
     assert answer["UnsuccessfulFaceDeletions"] == [
         {"FaceId": mine, "UserId": "obama", "Reasons": ["ASSOCIATED_TO_AN_EXISTING_USER"]},
-        {"FaceId": NOBODYS, "Reasons": ["FACE_NOT_FOUND"]},
+        {"FaceId": UNKNOWN_FACE, "Reasons": ["FACE_NOT_FOUND"]},
     ]
     assert club.owners() == {mine: "obama"}
 
@@ -314,15 +314,15 @@ def test_users_are_searched_by_face_and_by_user(club):
     assert by_user["SearchedUser"] == {"UserId": "obama"}
 
 
-def test_a_user_without_faces_looks_like_nobody(club):
+def test_a_user_without_faces_matches_nobody(club):
     club.user("obama", "obama.jpg")
     club.create_user(UserId="ada")
 
     assert club.search_users(UserId="ada")["UserMatches"] == []
 
 
-def test_a_user_is_more_than_one_photograph(club):
-    """What all photographs have in common is closer to another one than each of them is."""
+def test_a_user_combines_several_photographs(club):
+    """The mean vector of a person is closer to a new photograph than the worst single vector."""
     faces = club.user("obama", "obama.jpg", "obama3.jpg")
     wanted = {"Bytes": photograph("obama2.jpg")}
 
@@ -333,30 +333,30 @@ def test_a_user_is_more_than_one_photograph(club):
     assert user["Similarity"] >= min(match["Similarity"] for match in singles)
 
 
-@pytest.mark.parametrize("parameters", [{}, {"UserId": "ada", "FaceId": NOBODYS}])
+@pytest.mark.parametrize("parameters", [{}, {"UserId": "ada", "FaceId": UNKNOWN_FACE}])
 def test_a_search_is_by_either_face_or_user(club, parameters):
     with pytest.raises(club.client.exceptions.InvalidParameterException):
         club.search_users(**parameters)
 
 
-def test_a_face_that_is_not_there_cannot_be_searched_for(club):
+def test_a_search_for_an_unknown_face_is_refused(club):
     with pytest.raises(club.client.exceptions.InvalidParameterException):
-        club.search_users(FaceId=NOBODYS)
+        club.search_users(FaceId=UNKNOWN_FACE)
 
 
 # --- errors -----------------------------------------------------------------------------------
 
-WITH_A_USER = [
+NEED_A_USER = [
     ("delete_user", {}),
-    ("associate_faces", {"FaceIds": [NOBODYS]}),
-    ("disassociate_faces", {"FaceIds": [NOBODYS]}),
+    ("associate_faces", {"FaceIds": [UNKNOWN_FACE]}),
+    ("disassociate_faces", {"FaceIds": [UNKNOWN_FACE]}),
     ("list_faces", {}),
     ("search_users", {}),
 ]
 
 
-@pytest.mark.parametrize(("operation", "parameters"), WITH_A_USER)
-def test_what_needs_a_user_says_when_there_is_none(club, operation, parameters):
+@pytest.mark.parametrize(("operation", "parameters"), NEED_A_USER)
+def test_an_unknown_user_is_reported(club, operation, parameters):
     with pytest.raises(club.client.exceptions.ResourceNotFoundException) as refused:
         getattr(club, operation)(UserId="nobody", **parameters)
 
@@ -369,10 +369,10 @@ def test_what_needs_a_user_says_when_there_is_none(club, operation, parameters):
         ("create_user", {"UserId": "ada"}),
         ("list_users", {}),
         ("search_users_by_image", {"Image": {"Bytes": b"unread"}}),
-        *((operation, {"UserId": "ada"} | rest) for operation, rest in WITH_A_USER),
+        *((operation, {"UserId": "ada"} | rest) for operation, rest in NEED_A_USER),
     ],
 )
-def test_what_needs_a_collection_says_when_there_is_none(rekognition, operation, parameters):
+def test_an_unknown_collection_is_reported(rekognition, operation, parameters):
     with pytest.raises(rekognition.exceptions.ResourceNotFoundException) as refused:
         getattr(rekognition, operation)(CollectionId="nowhere", **parameters)
 
@@ -386,7 +386,7 @@ def test_what_needs_a_collection_says_when_there_is_none(rekognition, operation,
         ("create_user", {"UserId": "x" * 129}, "less than or equal to 128"),
         ("create_user", {"UserId": "ada", "ClientRequestToken": "ä"}, "'clientRequestToken'"),
         ("list_users", {"MaxResults": 501}, "'maxResults'"),
-        ("associate_faces", {"UserId": "ada", "FaceIds": [NOBODYS] * 101}, "'faceIds'"),
+        ("associate_faces", {"UserId": "ada", "FaceIds": [UNKNOWN_FACE] * 101}, "'faceIds'"),
         ("disassociate_faces", {"UserId": "ada", "FaceIds": ["x"]}, "'faceIds.1.member'"),
         ("search_users", {"UserId": "ada", "MaxUsers": 501}, "'maxUsers'"),
         ("search_users", {"UserId": "ada", "UserMatchThreshold": 101}, "'userMatchThreshold'"),
@@ -400,7 +400,7 @@ def test_constraints_of_the_service_model_hold(club, operation, parameters, cons
     assert constraint in refused.value.response["Error"]["Message"]
 
 
-def test_an_image_that_is_none_is_refused(club):
+def test_a_file_that_is_no_image_is_refused(club):
     with pytest.raises(club.client.exceptions.InvalidImageFormatException):
         club.search_users_by_image(Image={"Bytes": b"no image"})
     with pytest.raises(club.client.exceptions.InvalidS3ObjectException):

@@ -1,4 +1,4 @@
-"""The vector index finds what a search through all vectors would."""
+"""The vector index returns the same results as a search through all vectors."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def test_a_search_is_exact_after_many_additions_and_removals():
     assert all(np.array_equal(index[key], vectors[key]) for key in kept)
 
 
-def test_what_is_not_there_is_not_found():
+def test_a_removed_or_unknown_key_is_not_found():
     index, vectors = VectorIndex(128), unit_vectors(2)
     index.add(7, vectors[0])
     index.add(8, vectors[1])
@@ -48,7 +48,7 @@ def test_what_is_not_there_is_not_found():
             index[key]
 
 
-def test_a_vector_may_be_exchanged():
+def test_a_vector_can_be_replaced():
     index, (before, after) = VectorIndex(128), unit_vectors(2)
     index.add(7, before)
     index.remove([7])

@@ -1,14 +1,17 @@
-"""A local Amazon Rekognition for face collections, which recognises faces from their pixels.
+"""A local Amazon Rekognition for face collections. It recognises real faces from their pixels.
 
-It speaks AWS's protocol, so boto3, the AWS CLI and any other SDK use it as they use AWS, and its
-answers come from openly licensed models: nothing is canned. It implements face detection,
-comparison and collections; other operations are refused.
+It speaks AWS's protocol, so boto3, the AWS CLI and every other SDK work with it unchanged. Openly
+licensed models compute every result; no answer is canned. It implements face detection, face
+comparison, collections and users. Every other operation fails with ``NotImplementedException``.
 
-A request crosses four rooms. ``protocol`` reads it from the wire and checks it with ``shapes``;
-``operations`` does what it asks for, and says it in AWS's structures with ``answers``;
-``collections``, with ``faces`` and ``users``, is the state; ``exceptions`` are the errors. Faces
-themselves are found and described by ``engine`` and ``analysis``, which know nothing of requests
-and answers.
+A request passes through these modules:
+
+- ``protocol`` reads the HTTP request and validates it with ``shapes``.
+- ``operations`` performs the operation and builds the response with ``answers``.
+- ``collections``, ``faces`` and ``users`` hold the state.
+- ``exceptions`` holds the errors.
+
+``engine`` and ``analysis`` find and describe faces. They know nothing of requests and responses.
 """
 
 from localaws.rekognition.models import ModelUnavailable

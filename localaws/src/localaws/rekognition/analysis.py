@@ -1,7 +1,7 @@
-"""What can be said of a face besides whose it is: where it is, how well seen, how turned.
+"""Describe a face as Rekognition does: bounding box, landmarks, confidence, quality and pose.
 
-All of it is computed from the pixels. Age, gender, emotions and the like are left out, because the
-models say nothing of them.
+Every value is computed from the pixels. Age, gender and emotions are missing, because the models
+cannot estimate them.
 """
 
 import math
@@ -17,13 +17,13 @@ from localaws.rekognition.detector import Face
 from localaws.rekognition.geometry import Box, Point
 from localaws.rekognition.images import Image, Pixels
 
-# The part of an aligned crop that shows face and little else, rows and columns alike.
+# The rows and columns of an aligned crop that show little more than the face.
 _INNER: Final = slice(16, 104)
 
-# A head seen from the front: x right, y down, z away from the camera. x and y are the median places
-# of YuNet's landmarks in 283 aligned photographs of LFW, left and right made equal, so that the
-# median face looks straight ahead; the depths give about the pose that the Developer Guide prints
-# beside the landmarks of its sample face.
+# The landmarks of a head seen from the front: x right, y down, z away from the camera. x and y are
+# the median positions of YuNet's landmarks in 283 aligned photographs of LFW, made symmetrical so
+# that the median face looks straight ahead. The depths were chosen to reproduce roughly the pose
+# that the Developer Guide gives for the landmarks of its sample face.
 _HEAD: Final = np.array(
     [
         [-18.75, -19.33, 0.0],
@@ -34,14 +34,14 @@ _HEAD: Final = np.array(
     ],
     np.float64,
 )
-# Distance of the camera, in the head's unit; portraits are taken from about ten head widths away.
+# Distance of the camera in the units of _HEAD. Portraits are taken from about ten head widths away.
 _DISTANCE: Final = 400.0
-_STEEPEST_PITCH: Final = 45.0
+_MAX_PITCH: Final = 45.0
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """How well a face can be seen, each 0 to 100."""
+    """How well a face can be seen. Each value is 0 to 100."""
 
     brightness: float
     sharpness: float
@@ -49,9 +49,9 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """How a head is turned, in degrees, as seen in the image.
+    """Rotation of a head in degrees, as seen in the image.
 
-    Positive roll leans to the right (clockwise), positive yaw looks right, positive pitch looks up.
+    Positive roll: leans right (clockwise). Positive yaw: looks right. Positive pitch: looks up.
     """
 
     roll: float
@@ -61,18 +61,24 @@ class Pose:
 
 @dataclass(frozen=True, slots=True)
 class FaceAnalysis:
-    """A face as Rekognition describes it; coordinates are ratios of the image's sides."""
+    """A face as Rekognition describes it. Coordinates are ratios of the image's sides."""
 
     face: Face
+    """The detected face, in pixels of the image."""
     bounding_box: Box
     landmarks: tuple[Point, ...]
     confidence: float
+    """0 to 100."""
     quality: Quality
     pose: Pose
 
 
 def analyse(image: Image, face: Face) -> FaceAnalysis:
-    """Describe one of the faces in an image."""
+    """Return the description of a face in an image.
+
+    Raises:
+        InvalidImageFormatException: the image is corrupt.
+    """
     width, height = image.width, image.height
     return FaceAnalysis(
         face=face,
@@ -85,11 +91,11 @@ def analyse(image: Image, face: Face) -> FaceAnalysis:
 
 
 def measure_quality(crop: Pixels) -> Quality:
-    """Return brightness and sharpness of an aligned face.
+    """Return brightness and sharpness of an aligned face, shape (112, 112, 3).
 
-    Sharpness is measured at the size that recognition sees, so that it neither depends on the size
-    of the photograph nor forgives a face that had to be enlarged; and relative to the contrast, so
-    that it does not depend on the light.
+    Sharpness is measured at the size that recognition uses. It therefore does not depend on the
+    size of the photograph, and a small face that had to be enlarged counts as blurred. It is
+    measured relative to the contrast, so it does not depend on the light.
     """
     luma = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)[_INNER, _INNER].astype(np.float64)
     contrast = float(luma.var())
@@ -101,19 +107,19 @@ def measure_quality(crop: Pixels) -> Quality:
 
 
 def estimate_pose(landmarks: tuple[Point, ...]) -> Pose:
-    """Return the pose of the head whose five landmarks would lie as these do.
+    """Estimate the pose of a head from its five landmarks.
 
-    Yaw is good to a few degrees. Pitch is rough, because five points tell little of it, and is kept
-    within ``_STEEPEST_PITCH``.
+    Yaw is accurate to a few degrees. Pitch is rough, because five points determine it badly; it is
+    limited to ``_MAX_PITCH`` degrees up and down.
     """
     left_eye, right_eye = landmarks[0], landmarks[1]
     roll = math.degrees(math.atan2(right_eye.y - left_eye.y, right_eye.x - left_eye.x))
-    yaw, pitch = _gaze(landmarks)
-    return Pose(roll, yaw, min(max(pitch, -_STEEPEST_PITCH), _STEEPEST_PITCH))
+    yaw, pitch = _head_direction(landmarks)
+    return Pose(roll, yaw, min(max(pitch, -_MAX_PITCH), _MAX_PITCH))
 
 
-def _gaze(landmarks: tuple[Point, ...]) -> tuple[float, float]:
-    """Return yaw and pitch of the direction in which the head points, in degrees."""
+def _head_direction(landmarks: tuple[Point, ...]) -> tuple[float, float]:
+    """Return yaw and pitch of the direction that the head faces, in degrees."""
     points = np.array(landmarks, np.float64)
     points -= points.mean(axis=0)
     flat = _HEAD[:, :2]

@@ -1,4 +1,4 @@
-"""The structures of which Rekognition's answers are made, with AWS's names."""
+"""Build the structures of Rekognition's answers, with AWS's names."""
 
 from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
@@ -7,11 +7,11 @@ from localaws.rekognition.analysis import FaceAnalysis
 from localaws.rekognition.collections import FACE_MODEL_VERSION
 from localaws.rekognition.faces import FaceMatch, IndexedFace
 from localaws.rekognition.geometry import Box
-from localaws.rekognition.users import Refused, User, UserMatch
+from localaws.rekognition.users import UnsuccessfulFace, User, UserMatch
 
 Structure: TypeAlias = dict[str, Any]
 
-# In the order of ``Face.landmarks``. AWS's left and right are those of the viewer: in the sample
+# In the order of ``Face.landmarks``. AWS uses left and right as seen by the viewer: in the sample
 # answer of the Developer Guide, eyeLeft has the smaller X.
 _LANDMARK_TYPES: Final = ("eyeLeft", "eyeRight", "nose", "mouthLeft", "mouthRight")
 
@@ -30,9 +30,9 @@ def compared_source_face(analysis: FaceAnalysis) -> Structure:
 
 
 def face_detail(analysis: FaceAnalysis) -> Structure:
-    """Return a FaceDetail, or a ComparedFace, with the attributes that are truly computed.
+    """Return a FaceDetail or a ComparedFace, with AWS's default attributes.
 
-    They are AWS's default attributes, and there are no others.
+    Other attributes, such as AgeRange, are missing: the models cannot compute them.
     """
     return {
         "BoundingBox": bounding_box(analysis.bounding_box),
@@ -75,12 +75,12 @@ def face_matches(matches: Iterable[FaceMatch]) -> list[Structure]:
 
 
 def user(user: User) -> Structure:
-    """Return a User, or a MatchedUser."""
+    """Return a User or a MatchedUser."""
     return {"UserId": user.user_id, "UserStatus": user_status(user.has_faces)}
 
 
 def user_status(has_faces: bool) -> str:
-    """Return a UserStatus; here a user is never found while it is being updated."""
+    """Return a UserStatus. AWS's status UPDATING never occurs, because changes are atomic here."""
     return "ACTIVE" if has_faces else "CREATED"
 
 
@@ -90,14 +90,14 @@ def user_matches(matches: Iterable[UserMatch]) -> list[Structure]:
 
 
 def face_ids(faces: Iterable[IndexedFace]) -> list[Structure]:
-    """Return an AssociatedFacesList, or a DisassociatedFacesList."""
+    """Return an AssociatedFacesList or a DisassociatedFacesList."""
     return [{"FaceId": face.face_id} for face in faces]
 
 
-def refused_faces(refused: Iterable[Refused]) -> list[Structure]:
+def unsuccessful_faces(faces: Iterable[UnsuccessfulFace]) -> list[Structure]:
     """Return a list of UnsuccessfulFaceAssociation, -Disassociation or -Deletion."""
     structures = []
-    for face in refused:
+    for face in faces:
         structure: Structure = {"FaceId": face.face_id, "Reasons": face.reasons}
         if face.user_id is not None:
             structure["UserId"] = face.user_id

@@ -1,7 +1,7 @@
-"""Face collections: which there are, and what belongs to each.
+"""Face collections, their tags, and all state of the service.
 
-This is all the state there is: rows of a database, in which ``faces`` and ``users`` have tables of
-their own. It changes in transactions only, and a change is on disk before it is answered.
+The state is stored in one database; ``faces`` and ``users`` define tables of it. Every change is a
+transaction, and the change is on disk before the request is answered.
 """
 
 import sqlite3
@@ -32,7 +32,7 @@ MAX_TAGS: Final = 200
 
 _SCHEMA: Final = """
 CREATE TABLE collections (
-    key INTEGER PRIMARY KEY AUTOINCREMENT,  -- in the order in which they were created
+    key INTEGER PRIMARY KEY AUTOINCREMENT,  -- in the order of creation
     collection_id TEXT NOT NULL UNIQUE,
     created_at REAL NOT NULL
 );
@@ -43,17 +43,22 @@ CREATE TABLE tags (
     PRIMARY KEY (collection, name)
 ) WITHOUT ROWID;
 """
-# Vectors of different models cannot be compared.
+# The name contains the model, because vectors of different models cannot be compared.
 _WRITTEN_BY: Final = f"localaws.rekognition 1 with the face model {models.SFACE.sha256[:16]}"
 
 
 class Collection:
-    """A face collection; safe to share between threads."""
+    """A face collection. Safe to share between threads.
+
+    Args:
+        database: the database.
+        key: the position of the collection in the order of creation; its key in the database.
+        collection_id: the name of the collection.
+        created_at: time of creation, in seconds since 1970.
+    """
 
     def __init__(self, database: Database, key: int, collection_id: str, created_at: float) -> None:
-        """Take the database, and the collection's row in it."""
         self.key = key
-        """Its position in the order in which collections were created."""
         self.collection_id = collection_id
         self.created_at = created_at
         self.faces = Faces(database, key)
@@ -61,19 +66,19 @@ class Collection:
         self._database = database
 
     def write(self, change: Change[T]) -> T:
-        """Make a change to the collection, and return once it is on disk.
+        """Make a change to the collection, and return its result once the change is on disk.
 
         Raises:
-            ResourceNotFoundException: the collection has been deleted meanwhile.
+            ResourceNotFoundException: the collection was deleted in the meantime.
         """
 
-        def change_if_there(connection: sqlite3.Connection) -> T:
+        def change_if_present(connection: sqlite3.Connection) -> T:
             rows = connection.execute("SELECT 1 FROM collections WHERE key = ?", (self.key,))
             if rows.fetchone() is None:
                 raise _no_such_collection(self.collection_id)
             return change(connection)
 
-        return self._database.write(change_if_there)
+        return self._database.write(change_if_present)
 
     def tags(self) -> dict[str, str]:
         """Return the collection's tags."""
@@ -81,29 +86,31 @@ class Collection:
         return dict(self._database.read(statement, (self.key,)))
 
     def tag(self, tags: Mapping[str, str]) -> None:
-        """Add tags, or give them other values.
+        """Add tags, or change their values.
 
         Raises:
-            ServiceQuotaExceededException: there would be more than ``MAX_TAGS``.
+            ServiceQuotaExceededException: the collection would have more than ``MAX_TAGS`` tags.
         """
-        self.write(lambda connection: _tag(connection, self.key, tags))
+        self.write(lambda connection: _add_tags(connection, self.key, tags))
 
     def untag(self, names: Sequence[str]) -> None:
-        """Remove tags; those that are not there are passed over."""
+        """Remove tags. Unknown names are ignored."""
         statement = "DELETE FROM tags WHERE collection = ? AND name = ?"
         rows = [(self.key, name) for name in names]
         self.write(lambda connection: connection.executemany(statement, rows) and None)
 
 
 class Collections:
-    """All face collections; safe to share between threads."""
+    """All face collections. Safe to share between threads.
+
+    Args:
+        path: the database file, created if missing. None keeps all data in memory only.
+
+    Raises:
+        localaws.database.DataUnusable: the file is damaged, or was written with another face model.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
-        """Open what is kept in a file; without one, begin empty and keep nothing.
-
-        Raises:
-            localaws.database.DataUnusable: the file is damaged, or from another face model.
-        """
         schema = _SCHEMA + users.SCHEMA + faces.SCHEMA + idempotency.SCHEMA
         self._database = Database(path, schema, _WRITTEN_BY)
         self._lock = threading.Lock()
@@ -128,10 +135,11 @@ class Collections:
             self._collections[by_key[key].collection_id] = by_key[key]
 
     def create(self, collection_id: str, tags: Mapping[str, str]) -> Collection:
-        """Make an empty collection.
+        """Create an empty collection.
 
         Raises:
-            ResourceAlreadyExistsException: there is one of that id.
+            ResourceAlreadyExistsException: a collection with this id exists.
+            ServiceQuotaExceededException: there are more than ``MAX_TAGS`` tags.
         """
 
         def create(connection: sqlite3.Connection) -> Collection:
@@ -146,7 +154,7 @@ class Collections:
                     f"The collection id: {collection_id} already exists"
                 ) from error
             assert key is not None
-            _tag(connection, key, tags)
+            _add_tags(connection, key, tags)
             collection = Collection(self._database, key, collection_id, created_at)
             with self._lock:
                 self._collections[collection_id] = collection
@@ -155,10 +163,10 @@ class Collections:
         return self._database.write(create)
 
     def get(self, collection_id: str) -> Collection:
-        """Return a collection.
+        """Return a collection, given its id.
 
         Raises:
-            ResourceNotFoundException: there is none of that id.
+            ResourceNotFoundException: no collection has this id.
         """
         with self._lock:
             if collection_id not in self._collections:
@@ -166,10 +174,10 @@ class Collections:
             return self._collections[collection_id]
 
     def delete(self, collection_id: str) -> None:
-        """Delete a collection with its users and faces.
+        """Delete a collection with its tags, users and faces.
 
         Raises:
-            ResourceNotFoundException: there is none of that id.
+            ResourceNotFoundException: no collection has this id.
         """
 
         def delete(connection: sqlite3.Connection) -> None:
@@ -182,7 +190,12 @@ class Collections:
         self._database.write(delete)
 
     def page(self, after: int, limit: int) -> list[Collection]:
-        """Return the collections made after the one at a position, at most ``limit``."""
+        """Return at most ``limit`` collections after a position, in the order of creation.
+
+        Args:
+            after: the key of the last collection of the previous page; 0 for the first page.
+            limit: the maximum number of collections to return.
+        """
         with self._lock:
             later = (c for c in self._collections.values() if c.key > after)
             return list(islice(later, limit))
@@ -199,11 +212,11 @@ class Collections:
         self._database.write(clear)
 
     def close(self) -> None:
-        """Close the file; nothing can be asked for any more."""
+        """Close the database. The collections cannot be used afterwards."""
         self._database.close()
 
 
-def _tag(connection: sqlite3.Connection, collection: int, tags: Mapping[str, str]) -> None:
+def _add_tags(connection: sqlite3.Connection, collection: int, tags: Mapping[str, str]) -> None:
     connection.executemany(
         "INSERT OR REPLACE INTO tags VALUES (?, ?, ?)",
         [(collection, name, value) for name, value in tags.items()],

@@ -1,8 +1,8 @@
-"""YuNet: the faces in an image, with their boxes and landmarks.
+"""Find the faces in an image with YuNet: boxes, landmarks and scores.
 
-YuNet lays three grids over the image, of cells of 8, 16 and 32 pixels, and says of each cell how
-likely a face is centred there and where its box and landmarks would be. The boxes and scores read
-from that are those of OpenCV's FaceDetectorYN; the landmarks are better.
+YuNet divides the image into three grids with cells of 8, 16 and 32 pixels. For each cell it
+estimates how likely a face is centred there, and where its box and landmarks would be. This module
+computes the same boxes and scores as OpenCV's FaceDetectorYN, and more accurate landmarks.
 """
 
 from dataclasses import dataclass
@@ -13,92 +13,103 @@ import numpy as np
 from numpy.typing import NDArray
 
 from localaws.rekognition import models
-from localaws.rekognition.alignment import Transform, cut_out, similarity, upright
+from localaws.rekognition.alignment import Transform, crop, similarity_transform, upright_rotation
 from localaws.rekognition.geometry import Box, Point
 from localaws.rekognition.images import DETECTION_SIDE, Image, Pixels
 from localaws.rekognition.runtime import Network, Outputs
 
-# At OpenCV's default of 0.9 YuNet misses 106 of the 13,233 photographs of Labeled Faces in the
-# Wild; at 0.6 it misses none.
+# At OpenCV's default of 0.9, YuNet finds no face in 106 of the 13,233 photographs of Labeled Faces
+# in the Wild (LFW). At 0.6 it finds a face in every one.
 SCORE_THRESHOLD: Final = 0.6
-_OVERLAP_THRESHOLD: Final = 0.3
-# Of a picture full of faces, or of what looks like them, those with the best scores.
-_MOST_CANDIDATES: Final = 5000
+_IOU_THRESHOLD: Final = 0.3
+# Of more candidates than this, only those with the best scores are considered.
+_MAX_CANDIDATES: Final = 5000
 
 Rows: TypeAlias = NDArray[np.float64]
-"""What may be faces, a row for each: left, top, width and height of the box; x and y of five
-landmarks; the score."""
+"""Candidate faces, shape (n, 15). A row holds left, top, width and height of the box, x and y of
+each of the five landmarks, and the score."""
 
 _NO_ROWS: Final = np.empty((0, 15))
 
-# YuNet was made for faces of 10 to 300 pixels, and places the landmarks of larger ones badly, so a
-# second and cheap look is taken from afar at every image large enough to hold such faces.
+# YuNet was trained on faces of 10 to 300 pixels and places the landmarks of larger faces badly.
+# Images that are large enough for larger faces get a second, cheap pass at this size.
 _COARSE_SIDE: Final = 352
-_TWO_LOOKS_FROM: Final = 512
+_COARSE_PASS_FROM: Final = 512
 
-# The landmarks decide how well a face is recognised, and YuNet places them badly in faces that it
-# sees small or large. It looks at each of those once more, made larger or smaller; without that, a
-# face of 84 pixels in a photograph of 4032 is hardly recognised. To look so at every face takes a
-# quarter longer, and finds 81 instead of 79 of 81 photographs of people in LFW at 95.
-_WELL_SEEN: Final = (80, 260)
+# Recognition depends on accurate landmarks, and YuNet places them badly in small and in large
+# faces. Each face whose longer side is outside this range gets a close-up: a crop, scaled to a
+# fixed size, in which YuNet detects it again. Without close-ups, a face of 84 pixels in a
+# photograph of 4032 is hardly recognised. Close-ups of all faces would take a quarter longer and
+# recognise 81 instead of 79 of 81 photographs of people in LFW at threshold 95.
+_RELIABLE_SIDES: Final = (80, 260)
 _CLOSE_UP_SIDE: Final = 192
 _CLOSE_UP_FACE: Final = 0.9 * _CLOSE_UP_SIDE
-# With half of these pixels a face is as fine as SFace sees it.
-_CLOSE_UP_FINENESS: Final = 0.5
-# Rekognition tells no more faces.
-_MOST_CLOSE_UPS: Final = 100
+# Decoding half of a close-up's resolution is enough: SFace sees the face no finer than that.
+_CLOSE_UP_RESOLUTION: Final = 0.5
+# Rekognition returns at most 100 faces.
+_MAX_CLOSE_UPS: Final = 100
 
-_CELLS: Final = (8, 16, 32)
-# Images are padded to one of these, all multiples of 32, because OpenVINO plans and keeps some
-# megabytes for each size that it meets. Those of common photographs, seen at up to 960 pixels.
-_SIDES: Final = (128, 192, 256, 352, 480, 544, 640, 736, 800, 960)
+# Side of a cell of each of YuNet's grids, in pixels.
+_STRIDES: Final = (8, 16, 32)
+# Images are padded to one of these sides, because OpenVINO plans each new size and keeps some
+# megabytes for it. All are multiples of 32. They fit common photographs, scaled to 960 pixels.
+_PADDED_SIDES: Final = (128, 192, 256, 352, 480, 544, 640, 736, 800, 960)
 
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """A face that was found; coordinates are pixels of the image."""
+    """A detected face. Coordinates are pixels of the image."""
 
     box: Box
     landmarks: tuple[Point, ...]
-    """Image-left eye, image-right eye, nose, image-left and image-right corner of the mouth."""
+    """Left eye, right eye, nose, left and right corner of the mouth; left and right as seen in the
+    image."""
     score: float
-    """How sure the detector is: ``SCORE_THRESHOLD`` to 1."""
+    """Confidence of the detector, ``SCORE_THRESHOLD`` to 1."""
 
 
 class FaceDetector:
-    """Finds faces; safe to share between threads."""
+    """Finds faces in images. Safe to share between threads.
+
+    Args:
+        streams: number of images computed at the same time; see ``Network``.
+
+    Raises:
+        ModelUnavailable: the model is missing, or differs from the published file.
+    """
 
     def __init__(self, streams: int | None = None) -> None:
         content = models.read(models.YUNET)
-        self._any_size = Network(content, (-1, -1), channels_reversed=True, streams=streams)
-        # A network that sees but one size needs not be made ready for another each time.
+        self._full_network = Network(content, (-1, -1), channels_reversed=True, streams=streams)
+        # A network of one fixed size does not have to be prepared for each new size.
         size = (_CLOSE_UP_SIDE, _CLOSE_UP_SIDE)
-        self._close_up = Network(content, size, channels_reversed=True, streams=streams)
+        self._close_up_network = Network(content, size, channels_reversed=True, streams=streams)
 
     def detect(self, image: Image) -> list[Face]:
-        """Return the faces in an image, the largest first."""
+        """Return the faces in an image, largest first."""
         pixels = image.pixels(DETECTION_SIDE / max(image.width, image.height))
-        looks = [_at_most(DETECTION_SIDE, pixels)]
-        if max(image.width, image.height) > _TWO_LOOKS_FROM:
-            looks.append(_at_most(_COARSE_SIDE, looks[0]))
-        seen = _see(self._any_size, looks)
-        rows = _apart(
-            np.concatenate([_enlarged(*pair, image) for pair in zip(looks, seen, strict=True)])
-        )
+        views = [_shrink(pixels, DETECTION_SIDE)]
+        if max(image.width, image.height) > _COARSE_PASS_FROM:
+            views.append(_shrink(views[0], _COARSE_SIDE))
+        candidates = [
+            _to_image_coordinates(view, rows, image)
+            for view, rows in zip(views, _detect_in_views(self._full_network, views), strict=True)
+        ]
+        rows = _suppress_overlaps(np.concatenate(candidates))
         rows = rows[np.argsort(-rows[:, 2] * rows[:, 3], kind="stable")]
         sides = rows[:, 2:4].max(axis=1) * min(1.0, DETECTION_SIDE / max(image.width, image.height))
-        badly_seen = (sides < _WELL_SEEN[0]) | (sides > _WELL_SEEN[1])
-        closer = np.flatnonzero(badly_seen)[:_MOST_CLOSE_UPS]
-        rows[closer] = self._look_closer(image, rows[closer])
+        unreliable = (sides < _RELIABLE_SIDES[0]) | (sides > _RELIABLE_SIDES[1])
+        refined = np.flatnonzero(unreliable)[:_MAX_CLOSE_UPS]
+        rows[refined] = self._refine_landmarks(image, rows[refined])
         return [_face(row) for row in rows.tolist()]
 
-    def _look_closer(self, image: Image, rows: Rows) -> Rows:
-        """Return faces with their landmarks where they are seen from close by."""
-        transforms = [_close_up(_face(row)) for row in rows.tolist()]
-        looks = [cut_out(image, t, _CLOSE_UP_SIDE, _CLOSE_UP_FINENESS) for t in transforms]
-        seen = _see(self._close_up, looks)
-        for row, transform, candidates in zip(rows, transforms, seen, strict=True):
-            faces = _apart(candidates)
+    def _refine_landmarks(self, image: Image, rows: Rows) -> Rows:
+        """Replace the landmarks of faces by those detected in a close-up, where YuNet finds one."""
+        transforms = [_close_up_transform(_face(row)) for row in rows.tolist()]
+        views = [crop(image, t, _CLOSE_UP_SIDE, _CLOSE_UP_RESOLUTION) for t in transforms]
+        detected = _detect_in_views(self._close_up_network, views)
+        for row, transform, candidates in zip(rows, transforms, detected, strict=True):
+            faces = _suppress_overlaps(candidates)
             if len(faces):
                 centres = faces[:, :2] + faces[:, 2:4] / 2
                 middle = np.abs(centres - _CLOSE_UP_SIDE / 2).sum(axis=1).argmin()
@@ -107,40 +118,40 @@ class FaceDetector:
         return rows
 
 
-def _see(network: Network, looks: list[Pixels]) -> list[Rows]:
-    """Return what YuNet takes for faces in each look at an image, in pixels of the look."""
+def _detect_in_views(network: Network, views: list[Pixels]) -> list[Rows]:
+    """Return the candidate faces in each view, in pixels of the view."""
     return [
-        _candidates(outputs, _padded_side(look.shape[1]))
-        for look, outputs in zip(looks, network.run(*map(_padded, looks)), strict=True)
+        _decode_outputs(outputs, _padded_side(view.shape[1]))
+        for view, outputs in zip(views, network.run(*map(_padded, views)), strict=True)
     ]
 
 
-def _at_most(longest: int, pixels: Pixels) -> Pixels:
-    """Make an image smaller, if it is longer, to have so many pixels on its longer side."""
+def _shrink(pixels: Pixels, max_side: int) -> Pixels:
+    """Return the image scaled down so that its longer side has at most ``max_side`` pixels."""
     height, width = pixels.shape[:2]
-    scale = longest / max(height, width)
+    scale = max_side / max(height, width)
     if scale >= 1:
         return pixels
     size = max(1, round(width * scale)), max(1, round(height * scale))
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _enlarged(look: Pixels, rows: Rows, image: Image) -> Rows:
-    """Return what was seen in a look at the whole image in pixels of the image."""
-    height, width = look.shape[:2]
+def _to_image_coordinates(view: Pixels, rows: Rows, image: Image) -> Rows:
+    """Convert rows from pixels of a view of the whole image to pixels of the image."""
+    height, width = view.shape[:2]
     factors = image.width / width, image.height / height
     rows[:, :4] *= np.tile(factors, 2)
-    # Landmarks name the centres of pixels; the edges of the image stay in place.
+    # Box coordinates refer to pixel edges, but landmarks to pixel centres, half a pixel away.
     rows[:, 4:14] = (rows[:, 4:14] + 0.5) * np.tile(factors, 5) - 0.5
     return rows
 
 
-def _close_up(face: Face) -> Transform:
-    """Return the transform that puts a face upright into the middle of a look of its own."""
+def _close_up_transform(face: Face) -> Transform:
+    """Return the transform that puts a face upright into the middle of a close-up."""
     box, middle = face.box, (_CLOSE_UP_SIDE - 1) / 2
-    turn = upright(face.landmarks) * _CLOSE_UP_FACE / max(box.width, box.height)
+    scaling = upright_rotation(face.landmarks) * _CLOSE_UP_FACE / max(box.width, box.height)
     centre = complex(box.left + box.width / 2 - 0.5, box.top + box.height / 2 - 0.5)
-    return similarity(turn, complex(middle, middle) - turn * centre)
+    return similarity_transform(scaling, complex(middle, middle) - scaling * centre)
 
 
 def _padded(pixels: Pixels) -> Pixels:
@@ -153,22 +164,22 @@ def _padded(pixels: Pixels) -> Pixels:
 
 
 def _padded_side(side: int) -> int:
-    return next(padded for padded in _SIDES if padded >= side)
+    return next(padded for padded in _PADDED_SIDES if padded >= side)
 
 
-def _candidates(outputs: Outputs, width: int) -> Rows:
-    """Return what YuNet takes for faces in an image of a width."""
+def _decode_outputs(outputs: Outputs, width: int) -> Rows:
+    """Return the candidate faces in YuNet's outputs for an image of a padded width in pixels."""
     return np.concatenate(
         [
-            # There are twelve outputs: one of each kind for each size of cells.
-            _cells(outputs[number :: len(_CELLS)], cell, width // cell)
-            for number, cell in enumerate(_CELLS)
+            # YuNet has twelve outputs: four kinds, each for three cell sizes.
+            _decode_grid(outputs[number :: len(_STRIDES)], cell, width // cell)
+            for number, cell in enumerate(_STRIDES)
         ]
     )
 
 
-def _cells(outputs: Outputs, cell: int, columns: int) -> Rows:
-    """Return the rows of the cells of one size."""
+def _decode_grid(outputs: Outputs, cell: int, columns: int) -> Rows:
+    """Return the candidate faces in the outputs for one cell size, in pixels."""
     is_face, is_centre, boxes, landmarks = (output[0] for output in outputs)
     squared_scores = is_face * is_centre
     chosen = np.flatnonzero(squared_scores >= SCORE_THRESHOLD**2)
@@ -182,15 +193,16 @@ def _cells(outputs: Outputs, cell: int, columns: int) -> Rows:
     return np.concatenate([centres - sizes / 2, sizes, points, scores], axis=1)
 
 
-def _apart(rows: Rows) -> Rows:
-    """Of boxes that overlap, keep the one with the best score, with the mean of all landmarks.
+def _suppress_overlaps(rows: Rows) -> Rows:
+    """Keep the best-scored of each set of overlapping boxes (non-maximum suppression).
 
-    The neighbours of the best cell see the same face, and err in other ways.
+    The landmarks of a kept row are the mean of all overlapping rows, weighted by score, because
+    neighbouring cells detect the same face with different errors.
     """
-    rows = rows[np.argsort(-rows[:, -1], kind="stable")][:_MOST_CANDIDATES]
+    rows = rows[np.argsort(-rows[:, -1], kind="stable")][:_MAX_CANDIDATES]
     kept: list[Rows] = []
     while len(rows):
-        together = _overlap(rows[0], rows) > _OVERLAP_THRESHOLD
+        together = _intersection_over_union(rows[0], rows) > _IOU_THRESHOLD
         together[0] = True
         best, weights = rows[0].copy(), rows[together, -1]
         best[4:14] = weights @ rows[together, 4:14] / weights.sum()
@@ -199,8 +211,8 @@ def _apart(rows: Rows) -> Rows:
     return np.array(kept).reshape(-1, 15)
 
 
-def _overlap(row: Rows, rows: Rows) -> NDArray[np.float64]:
-    """Return the area that a box shares with others as a part of all that both cover, 0 to 1."""
+def _intersection_over_union(row: Rows, rows: Rows) -> NDArray[np.float64]:
+    """Return the intersection over union of a box with each of several boxes, 0 to 1."""
     left, top = np.maximum(row[:2], rows[:, :2]).T
     right, bottom = np.minimum(row[:2] + row[2:4], rows[:, :2] + rows[:, 2:4]).T
     shared = (right - left).clip(0) * (bottom - top).clip(0)

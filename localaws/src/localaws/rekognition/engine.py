@@ -1,7 +1,7 @@
-"""Finding faces in pixels, and turning each into a vector.
+"""Find faces in pixels, and turn each face into a vector.
 
-``FaceEngine`` is all that the rest of the package knows of the models. ``OpenVINOEngine`` runs them
-on the processor.
+``FaceEngine`` is the interface that the rest of the package uses. ``OpenVINOEngine`` implements it
+with models that run on the processor.
 """
 
 import threading
@@ -22,31 +22,31 @@ VECTOR_LENGTH: Final = 128
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedding:
-    """What a face looks like, to compare with others."""
+    """The vector of a face, for comparison with other faces."""
 
     vector: NDArray[np.float32]
-    """Shape (128,), length 1: the inner product of two is the cosine of their angle."""
+    """Shape (128,), length 1. The inner product of two vectors is the cosine of their angle."""
     norm: float
-    """The length before it was made 1, which grows with how much of a face can be recognised."""
+    """Length of the vector before normalisation. The clearer the face, the longer the vector."""
 
 
 class FaceEngine(Protocol):
-    """Finds and describes faces; safe to share between threads."""
+    """Finds faces and computes their vectors. Safe to share between threads."""
 
     def detect(self, image: Image) -> list[Face]:
-        """Return the faces in an image, the largest first."""
+        """Return the faces in an image, largest first."""
         ...
 
     def embed(self, image: Image, face: Face) -> Embedding:
-        """Return the vector of one of the faces in an image."""
+        """Return the vector of a face in an image."""
         ...
 
 
 class OpenVINOEngine:
-    """YuNet and SFace, run by OpenVINO. Loads them when they are first used.
+    """YuNet and SFace, run by OpenVINO. The first use loads the models.
 
     Args:
-        streams: how many images are computed at once; as many as there are processors, up to 8.
+        streams: number of images computed at the same time. Default: one per processor, at most 8.
     """
 
     def __init__(self, streams: int | None = None) -> None:
@@ -58,32 +58,34 @@ class OpenVINOEngine:
         """Load the models now.
 
         Raises:
-            ModelUnavailable: they are missing, or not the expected ones.
+            ModelUnavailable: the models are missing, or differ from the published files.
         """
-        self._models()
+        self._load_models()
 
     def detect(self, image: Image) -> list[Face]:
-        """Return the faces in an image, the largest first.
+        """Return the faces in an image, largest first.
 
         Raises:
-            ModelUnavailable: the models are missing, or not the expected ones.
+            ModelUnavailable: the models are missing, or differ from the published files.
+            InvalidImageFormatException: the image is corrupt.
         """
-        detector, _ = self._models()
+        detector, _ = self._load_models()
         return detector.detect(image)
 
     def embed(self, image: Image, face: Face) -> Embedding:
-        """Return the vector of one of the faces in an image.
+        """Return the vector of a face in an image.
 
         Raises:
-            ModelUnavailable: the models are missing, or not the expected ones.
+            ModelUnavailable: the models are missing, or differ from the published files.
+            InvalidImageFormatException: the image is corrupt.
         """
-        _, sface = self._models()
+        _, sface = self._load_models()
         (outputs,) = sface.run(align(image, face.landmarks))
         vector = outputs[0][0]
         norm = float(np.linalg.norm(vector))
         return Embedding(vector / np.float32(norm), norm)
 
-    def _models(self) -> tuple[FaceDetector, Network]:
+    def _load_models(self) -> tuple[FaceDetector, Network]:
         with self._loading:
             if self._loaded is None:
                 detector = FaceDetector(self._streams)

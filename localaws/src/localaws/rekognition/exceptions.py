@@ -1,16 +1,19 @@
 """The errors of Rekognition, with AWS's codes, statuses and messages.
 
-Messages are those of the Developer Guide, "Error handling", where it gives one, and otherwise those
-that AWS's clients report.
+The messages come from the Developer Guide, "Error handling", where it gives one, and otherwise from
+reports of AWS's clients.
 """
 
 from typing import ClassVar
 
 
 class AWSError(Exception):
-    """An answer other than 200: what boto3 turns into a ``ClientError``.
+    """An error answer, which boto3 raises as a ``ClientError``.
 
-    A subclass carries the code that AWS gives and the message it usually gives with it.
+    Each subclass has AWS's code, HTTP status and usual message.
+
+    Args:
+        message: replaces the usual message.
     """
 
     code: ClassVar[str] = "InternalServerError"
@@ -23,13 +26,13 @@ class AWSError(Exception):
 
 
 class ConflictException(AWSError):
-    """There is a user of that name in the collection already."""
+    """The collection already has a user with this id."""
 
     code = "ConflictException"
 
 
 class IdempotentParameterMismatchException(AWSError):
-    """The ClientRequestToken came with another request before."""
+    """The ClientRequestToken was used with another request before."""
 
     code = "IdempotentParameterMismatchException"
     default_message = (
@@ -39,14 +42,14 @@ class IdempotentParameterMismatchException(AWSError):
 
 
 class ImageTooLargeException(AWSError):
-    """The image has more bytes, or more pixels, than are accepted."""
+    """The image has too many bytes or too many pixels."""
 
     code = "ImageTooLargeException"
     default_message = "Image size is too large."
 
 
 class InternalServerError(AWSError):
-    """Something failed that is no fault of the client; clients try again."""
+    """The service failed. Clients may repeat the request."""
 
     code = "InternalServerError"
     status = 500
@@ -54,28 +57,28 @@ class InternalServerError(AWSError):
 
 
 class InvalidImageFormatException(AWSError):
-    """The bytes are not a whole JPEG or PNG."""
+    """The bytes are not a complete JPEG or PNG file."""
 
     code = "InvalidImageFormatException"
     default_message = "Request has invalid image format"
 
 
 class InvalidPaginationTokenException(AWSError):
-    """The NextToken is not one that was given out for this list."""
+    """The NextToken does not belong to this list."""
 
     code = "InvalidPaginationTokenException"
     default_message = "Invalid Pagination Token"
 
 
 class InvalidParameterException(AWSError):
-    """The request is well formed, but what it asks for cannot be done."""
+    """The request is well formed, but cannot be performed."""
 
     code = "InvalidParameterException"
     default_message = "Request has invalid parameters"
 
 
 class InvalidS3ObjectException(AWSError):
-    """The S3 object is not there, or may not be read."""
+    """The S3 object does not exist, or may not be read."""
 
     code = "InvalidS3ObjectException"
     default_message = (
@@ -84,16 +87,16 @@ class InvalidS3ObjectException(AWSError):
 
 
 class NotImplementedException(AWSError):
-    """An operation that AWS has and this service has not.
+    """The operation exists on AWS, but this service does not implement it.
 
-    A code of our own with a 4xx status: clients repeat a request after a 5xx.
+    AWS has no such code. The status is 4xx, because clients repeat a request after a 5xx.
     """
 
     code = "NotImplementedException"
 
 
 class RequestEntityTooLargeException(AWSError):
-    """The request has more bytes than any valid request needs."""
+    """The request is larger than any valid request."""
 
     code = "RequestEntityTooLargeException"
     status = 413
@@ -101,13 +104,13 @@ class RequestEntityTooLargeException(AWSError):
 
 
 class ResourceAlreadyExistsException(AWSError):
-    """There is a collection of that name already."""
+    """A collection with this id exists already."""
 
     code = "ResourceAlreadyExistsException"
 
 
 class ResourceNotFoundException(AWSError):
-    """There is no such collection, user or tagged resource."""
+    """The collection, user or tagged resource does not exist."""
 
     code = "ResourceNotFoundException"
 
@@ -119,13 +122,13 @@ class SerializationException(AWSError):
 
 
 class ServiceQuotaExceededException(AWSError):
-    """A user has all the faces, or a collection all the tags, that it can have."""
+    """A user would have too many faces, or a collection too many tags."""
 
     code = "ServiceQuotaExceededException"
 
 
 class UnknownOperationException(AWSError):
-    """Rekognition has no operation of that name."""
+    """Rekognition has no operation with this name."""
 
     code = "UnknownOperationException"
 

@@ -1,7 +1,7 @@
-"""The faces of a collection: storing them, and finding those that look alike.
+"""The faces of a collection: store them, and find similar ones.
 
-What is known of a face is a row of the database. Its vector is there too, where the database is
-kept, and besides in a matrix in memory, which is what is searched.
+Each face is a row of the database. A matrix in memory holds its vector, for searches. A database on
+disk stores the vector as well.
 """
 
 import itertools
@@ -26,7 +26,7 @@ from localaws.rekognition.vectors import VectorIndex
 
 SCHEMA: Final = """
 CREATE TABLE faces (
-    key INTEGER PRIMARY KEY AUTOINCREMENT,  -- in the order in which faces came
+    key INTEGER PRIMARY KEY AUTOINCREMENT,  -- in the order of insertion
     collection INTEGER NOT NULL REFERENCES collections ON DELETE CASCADE,
     face_id BLOB NOT NULL UNIQUE,
     image_id BLOB NOT NULL,
@@ -45,13 +45,14 @@ CREATE INDEX faces_of_image ON faces (image_id);
 CREATE INDEX faces_of_user ON faces (user);
 """
 
-# A + before a column keeps SQLite from finding all faces of the collection by its index first.
+# The + in "+f.collection" keeps SQLite from using the index on collection, which would read all
+# faces of the collection first.
 _SELECT: Final = """
 SELECT f.key, f.face_id, f.image_id, f.external_image_id, f.box_left, f.box_top, f.box_width,
     f.box_height, f.confidence, u.user_id
 FROM faces f LEFT JOIN users u ON u.key = f.user
 """
-# SQLite binds no more than this many values to a statement in every version.
+# Values per statement. Every version of SQLite can bind this many.
 _BATCH: Final = 500
 _STORED_VECTOR: Final = np.dtype("<f4")
 
@@ -61,45 +62,54 @@ class IndexedFace:
     """A face in a collection."""
 
     key: int
-    """Its position in the order in which faces came."""
+    """The position of the face in the order of insertion."""
     face_id: str
     image_id: str
     external_image_id: str | None
     bounding_box: Box
-    """Relative to the image's sides."""
+    """As ratios of the image's sides."""
     confidence: float
+    """0 to 100."""
     user_id: str | None = None
-    """The user that it is associated with."""
+    """The user that the face is associated with."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NewFace:
-    """A face to be put into a collection."""
+    """A face to add to a collection."""
 
     image_id: str
     external_image_id: str | None
     bounding_box: Box
+    """As ratios of the image's sides."""
     confidence: float
+    """0 to 100."""
     vector: NDArray[np.float32]
+    """Shape (128,), length 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaceMatch:
-    """A face of a collection, and how alike it is to the one searched for, 0 to 100."""
+    """A face of a collection, and its similarity to the face searched for."""
 
     face: IndexedFace
     similarity: float
+    """0 to 100."""
 
 
 class Faces:
-    """The faces of one collection; safe to share between threads.
+    """The faces of one collection. Safe to share between threads.
 
-    What takes a connection is part of a transaction; see ``Database.write``. The matrix may be
-    ahead of the rows by what is not on disk yet: a face is found when both have it.
+    Methods with a parameter ``connection`` run inside a transaction; see ``Database.write``. The
+    matrix may contain faces whose rows are not on disk yet. A search returns only faces that have
+    both a vector and a row.
+
+    Args:
+        database: the database with the tables of ``SCHEMA``.
+        collection: the key of the collection.
     """
 
     def __init__(self, database: Database, collection: int) -> None:
-        """Take the database, and the key of the collection in it."""
         self._database = database
         self._collection = collection
         self._lock = threading.Lock()
@@ -110,21 +120,29 @@ class Faces:
             return len(self._vectors)
 
     def load(self, key: int, vector: NDArray[np.float32]) -> None:
-        """Take the vector of a face whose row there is."""
+        """Add the vector of a stored face to the matrix.
+
+        Args:
+            key: the key of the face.
+            vector: shape (128,), length 1.
+        """
         self._vectors.add(key, vector)
 
     def add(self, connection: sqlite3.Connection, faces: Iterable[NewFace]) -> list[IndexedFace]:
         """Store the faces of an image, and return them with their ids.
 
-        A face that is there already, from the same image under the same ExternalImageId, is not
-        doubled but returned as it is. Without ExternalImageId each is a new one.
+        A face that was stored before, from the same image with the same ExternalImageId, is not
+        stored again; the stored face is returned. Without ExternalImageId, every face is new.
         """
-        return [self._find(connection, face) or self._insert(connection, face) for face in faces]
+        return [
+            self._find_duplicate(connection, face) or self._insert(connection, face)
+            for face in faces
+        ]
 
-    def _find(self, connection: sqlite3.Connection, face: NewFace) -> IndexedFace | None:
-        """Return the face that is there already.
+    def _find_duplicate(self, connection: sqlite3.Connection, face: NewFace) -> IndexedFace | None:
+        """Return the stored face of the same image, box and ExternalImageId, or None.
 
-        The box says which face of the image it is: the same image always gives the same boxes.
+        The box identifies a face in its image, because the same image always gives the same boxes.
         """
         if face.external_image_id is None:
             return None
@@ -135,18 +153,18 @@ class Faces:
                 uuid.UUID(face.image_id).bytes,
                 face.external_image_id,
                 self._collection,
-                *_sides(face.bounding_box),
+                *_box_values(face.bounding_box),
             ),
         )
         return next(map(_face, rows), None)
 
     def _insert(self, connection: sqlite3.Connection, face: NewFace) -> IndexedFace:
         face_id = uuid.uuid4()
-        known = (
+        constants = (
             face_id.bytes,
             uuid.UUID(face.image_id).bytes,
             face.external_image_id,
-            *_sides(face.bounding_box),
+            *_box_values(face.bounding_box),
             face.confidence,
         )
         vector = face.vector.astype(_STORED_VECTOR).tobytes() if self._database.path else None
@@ -154,7 +172,7 @@ class Faces:
             "INSERT INTO faces (collection, face_id, image_id, external_image_id, box_left,"
             " box_top, box_width, box_height, confidence, vector, checksum)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (self._collection, *known, vector, _checksum(known, vector or b"")),
+            (self._collection, *constants, vector, _checksum(constants, vector or b"")),
         ).lastrowid
         assert key is not None
         with self._lock:
@@ -169,7 +187,7 @@ class Faces:
         )
 
     def remove(self, connection: sqlite3.Connection, faces: Sequence[IndexedFace]) -> None:
-        """Forget faces that are there."""
+        """Delete stored faces."""
         keys = [face.key for face in faces]
         connection.executemany("DELETE FROM faces WHERE key = ?", [(key,) for key in keys])
         with self._lock:
@@ -178,7 +196,7 @@ class Faces:
     def find(
         self, face_ids: Iterable[str], connection: sqlite3.Connection | None = None
     ) -> dict[str, IndexedFace]:
-        """Return those faces of the collection that have one of some ids, by their ids."""
+        """Return the faces of the collection with these ids, by id. Unknown ids are left out."""
         wanted = [uuid.UUID(face_id).bytes for face_id in face_ids]
         found = self._select("f.face_id", wanted, connection)
         return {face.face_id: face for face in found}
@@ -186,7 +204,7 @@ class Faces:
     def _select(
         self, column: str, values: Sequence[Any], connection: sqlite3.Connection | None = None
     ) -> list[IndexedFace]:
-        """Return the collection's faces of which a column has one of some values."""
+        """Return the faces of the collection whose ``column`` has one of ``values``."""
         found: list[IndexedFace] = []
         for start in range(0, len(values), _BATCH):
             batch = values[start : start + _BATCH]
@@ -209,13 +227,13 @@ class Faces:
         face_ids: Iterable[str] | None = None,
         user: int | None = None,
     ) -> list[IndexedFace]:
-        """Return the faces that came after a position, in that order.
+        """Return the faces after a position, in the order of insertion.
 
         Args:
-            after: the position, 0 to begin with the first.
-            limit: the most faces to return.
-            face_ids: leave out all others; None leaves out none.
-            user: leave out those not associated with the user of this key; None leaves out none.
+            after: the key of the last face of the previous page; 0 for the first page.
+            limit: the maximum number of faces to return.
+            face_ids: return only faces with these ids; None returns all.
+            user: return only faces associated with the user of this key; None returns all.
         """
         if face_ids is not None:
             found = self.find(face_ids).values()
@@ -230,11 +248,11 @@ class Faces:
         return [_face(row) for row in rows]
 
     def of_user(self, user: int, connection: sqlite3.Connection | None = None) -> list[IndexedFace]:
-        """Return the faces associated with the user of a key."""
+        """Return the faces associated with a user, given the user's key."""
         return self._select("f.user", [user], connection)
 
     def vector(self, face: IndexedFace) -> NDArray[np.float32] | None:
-        """Return the vector of a face; None when the face has just been deleted."""
+        """Return the vector of a face, or None if the face was deleted in the meantime."""
         with self._lock:
             try:
                 return self._vectors[face.key]
@@ -242,12 +260,12 @@ class Faces:
                 return None
 
     def search(self, vector: NDArray[np.float32], threshold: float, limit: int) -> list[FaceMatch]:
-        """Return the faces that look like a vector, the most alike first.
+        """Return the faces similar to a vector, most similar first.
 
         Args:
             vector: shape (128,), length 1.
-            threshold: the least similarity to be returned, 0 to 100.
-            limit: the most faces to return.
+            threshold: the minimum similarity, 0 to 100.
+            limit: the maximum number of faces to return.
         """
         with self._lock:
             nearest = nearest_keys(self._vectors, vector, threshold, limit)
@@ -257,19 +275,24 @@ class Faces:
         ]
 
     def search_by_face(self, face_id: str, threshold: float, limit: int) -> list[FaceMatch]:
-        """Return the other faces that look like one in the collection, the most alike first.
+        """Return the other faces similar to a face of the collection, most similar first.
+
+        Args:
+            face_id: the id of the face.
+            threshold: the minimum similarity, 0 to 100.
+            limit: the maximum number of faces to return.
 
         Raises:
-            InvalidParameterException: there is no face of that id.
+            InvalidParameterException: the collection has no face with this id.
         """
         matches = self.search(self.vector_of(face_id), threshold, limit + 1)
         return [match for match in matches if match.face.face_id != face_id][:limit]
 
     def vector_of(self, face_id: str) -> NDArray[np.float32]:
-        """Return the vector of a face, given its id.
+        """Return the vector of a face, shape (128,), given its id.
 
         Raises:
-            InvalidParameterException: there is no face of that id.
+            InvalidParameterException: the collection has no face with this id.
         """
         face = self.find([face_id]).get(face_id)
         vector = self.vector(face) if face else None
@@ -281,7 +304,7 @@ class Faces:
 def nearest_keys(
     index: VectorIndex, vector: NDArray[np.float32], threshold: float, limit: int
 ) -> dict[int, float]:
-    """Return the keys of what looks like a vector and its similarity, the most alike first."""
+    """Return the keys of the vectors similar to a vector, and their similarities, best first."""
     nearest = (
         (found.key, calibration.similarity(found.cosine)) for found in index.search(vector, limit)
     )
@@ -291,29 +314,29 @@ def nearest_keys(
 def read_vectors(
     database: Database,
 ) -> Iterable[tuple[int, int, int | None, NDArray[np.float32]]]:
-    """Yield collection, key, user and vector of every face that is kept.
+    """Yield collection key, face key, user key and vector of every stored face.
 
     Raises:
-        DataUnusable: a face is not as it was written.
+        DataUnusable: the checksum of a face does not match.
     """
-    for collection, key, user, vector, checksum, *known in database.scan(
+    for collection, key, user, vector, checksum, *constants in database.scan(
         "SELECT collection, key, user, vector, checksum, face_id, image_id, external_image_id,"
         " box_left, box_top, box_width, box_height, confidence FROM faces ORDER BY key"
     ):
-        if _checksum(known, vector) != checksum:
+        if _checksum(constants, vector) != checksum:
             raise damaged(database.path, f"face {key}")
         yield collection, key, user, np.frombuffer(vector, _STORED_VECTOR)
 
 
-def _checksum(known: Sequence[Any], vector: bytes) -> int:
-    """Return a checksum of what never changes of a face."""
-    face_id, image_id, external_image_id, *numbers = known
+def _checksum(constants: Sequence[Any], vector: bytes) -> int:
+    """Return a checksum of the columns of a face that never change."""
+    face_id, image_id, external_image_id, *numbers = constants
     packed = struct.pack("<5d", *numbers)
     text = (external_image_id or "").encode()
     return zlib.crc32(b"".join((vector, face_id, image_id, packed, text)))
 
 
-def _sides(box: Box) -> tuple[float, float, float, float]:
+def _box_values(box: Box) -> tuple[float, float, float, float]:
     return box.left, box.top, box.width, box.height
 
 

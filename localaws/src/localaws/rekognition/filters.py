@@ -1,4 +1,4 @@
-"""QualityFilter: which faces are too poor to be indexed or searched for, and why."""
+"""QualityFilter: reject faces of poor quality, and give the reasons."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,21 +9,25 @@ from localaws.rekognition.engine import Embedding
 
 @dataclass(frozen=True, slots=True)
 class QualityBar:
-    """The least that a face must reach, and the most that it may be turned."""
+    """The minimum quality of a face. ``yaw`` is a maximum."""
 
     side: float
     """Shorter side of the bounding box, in pixels."""
     confidence: float
+    """0 to 100."""
     brightness: float
+    """0 to 100."""
     sharpness: float
+    """0 to 100."""
     yaw: float
+    """The largest angle to either side, in degrees."""
     norm: float
-    """Length of the vector before it was made 1: of all measures, the one that best foretells
-    whether a face will be recognised. In LFW its percentiles 1, 5 and 50 are 9.2, 10.3 and 12.3."""
+    """Length of the vector before normalisation. Of all measures, this predicts best whether a face
+    will be recognised. In LFW its percentiles 1, 5 and 50 are 9.2, 10.3 and 12.3."""
 
 
-# AUTO refuses what cannot be recognised; LOW, MEDIUM and HIGH refuse ever more of what can, though
-# less surely: about 2, 4 and 15 of 100 photographs of LFW.
+# AUTO rejects faces that cannot be recognised. LOW, MEDIUM and HIGH also reject faces that are
+# harder to recognise: about 2, 4 and 15 of 100 photographs of LFW.
 BARS: Final = {
     "NONE": None,
     "AUTO": QualityBar(side=20, confidence=75, brightness=7, sharpness=3, yaw=80, norm=7.5),
@@ -33,19 +37,19 @@ BARS: Final = {
 }
 
 
-def reasons(level: str, analysis: FaceAnalysis, embedding: Embedding) -> list[str]:
-    """Return why a face falls below a quality bar, in AWS's words; an empty list if it does not.
+def rejection_reasons(level: str, analysis: FaceAnalysis, embedding: Embedding) -> list[str]:
+    """Return AWS's names of the reasons to reject a face; an empty list if it passes.
 
     Args:
-        level: a QualityFilter: NONE, AUTO, LOW, MEDIUM or HIGH.
+        level: the QualityFilter: NONE, AUTO, LOW, MEDIUM or HIGH.
         analysis: the face.
-        embedding: its vector.
+        embedding: the vector of the face.
     """
     bar = BARS[level]
     if bar is None:
         return []
     box = analysis.face.box
-    shortfalls = {
+    checks = {
         "SMALL_BOUNDING_BOX": min(box.width, box.height) < bar.side,
         "LOW_CONFIDENCE": analysis.confidence < bar.confidence,
         "LOW_BRIGHTNESS": analysis.quality.brightness < bar.brightness,
@@ -53,4 +57,4 @@ def reasons(level: str, analysis: FaceAnalysis, embedding: Embedding) -> list[st
         "EXTREME_POSE": abs(analysis.pose.yaw) > bar.yaw,
         "LOW_FACE_QUALITY": embedding.norm < bar.norm,
     }
-    return [reason for reason, short in shortfalls.items() if short]
+    return [reason for reason, failed in checks.items() if failed]

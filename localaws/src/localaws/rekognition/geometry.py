@@ -1,4 +1,4 @@
-"""Points and boxes in an image. The origin is the upper left corner; x grows right, y down."""
+"""Points and boxes in an image. The origin is the upper left corner; x points right, y down."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,7 +15,7 @@ class Point(NamedTuple):
 class Box:
     """A rectangle, in pixels or as ratios of the image's width and height.
 
-    Parts of it may lie outside the image, as those of a face cut off by the edge do.
+    It may extend beyond the image, for example when the edge cuts off a face.
     """
 
     left: float
@@ -24,7 +24,7 @@ class Box:
     height: float
 
     def scaled(self, x_factor: float, y_factor: float) -> "Box":
-        """Return the box with its coordinates multiplied."""
+        """Return the box with x coordinates multiplied by one factor, and y by the other."""
         return Box(
             self.left * x_factor,
             self.top * y_factor,

@@ -1,4 +1,4 @@
-"""ClientRequestToken: a request that is repeated is not done twice."""
+"""ClientRequestToken: a repeated request is not performed twice."""
 
 import hashlib
 import json
@@ -19,17 +19,23 @@ CREATE TABLE answers (
 CREATE INDEX answers_by_age ON answers (at);
 """
 
-# AWS does not say for how long it remembers a token.
-_SECONDS: Final = 24 * 3600.0
+# AWS does not document how long it remembers a token.
+_REMEMBERED_SECONDS: Final = 24 * 3600.0
 
 
-def once(
+def idempotent(
     operation: str, request: dict[str, Any], change: Change[dict[str, Any]]
 ) -> Change[dict[str, Any]]:
-    """Return a change that is made once for a request's token, and then answers as it did.
+    """Return a change that is made only once for a request's ClientRequestToken.
 
-    Raises:
-        IdempotentParameterMismatchException: when it is made; the token came with another request.
+    When the same request is repeated, the change returns the first answer and does nothing else. A
+    request without a token is performed every time.
+
+    Args:
+        operation: AWS's name of the operation.
+        request: the members of the request.
+        change: performs the request and returns the answer. It raises
+            IdempotentParameterMismatchException if the token came with another request before.
     """
     token = request.get("ClientRequestToken")
     if token is None:
@@ -38,17 +44,17 @@ def once(
 
     def change_once(connection: sqlite3.Connection) -> dict[str, Any]:
         now = time.time()
-        connection.execute("DELETE FROM answers WHERE at < ?", (now - _SECONDS,))
+        connection.execute("DELETE FROM answers WHERE at < ?", (now - _REMEMBERED_SECONDS,))
         statement = "SELECT request, answer FROM answers WHERE token = ?"
-        known = connection.execute(statement, (token,)).fetchone()
-        if known is None:
+        stored = connection.execute(statement, (token,)).fetchone()
+        if stored is None:
             answer = change(connection)
             row = (token, digest, json.dumps(answer), now)
             connection.execute("INSERT INTO answers VALUES (?, ?, ?, ?)", row)
             return answer
-        if known[0] != digest:
+        if stored[0] != digest:
             raise IdempotentParameterMismatchException
-        repeated: dict[str, Any] = json.loads(known[1])
+        repeated: dict[str, Any] = json.loads(stored[1])
         return repeated
 
     return change_once

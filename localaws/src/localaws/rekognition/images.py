@@ -1,4 +1,4 @@
-"""From the bytes of a photograph to its pixels: JPEG and PNG, recognised by content.
+"""Decode photographs: JPEG and PNG, recognised by their content.
 
 The limits are Rekognition's, https://docs.aws.amazon.com/rekognition/latest/dg/limits.html.
 """
@@ -23,17 +23,17 @@ Pixels: TypeAlias = NDArray[np.uint8]
 
 MAX_S3_OBJECT_BYTES: Final = 15 * 1024 * 1024
 MIN_SIDE: Final = 80
-# Rekognition names no number of pixels. This one is where Pillow begins to suspect a decompression
-# bomb; decoded, it takes 256 MB.
+# Rekognition documents no limit on pixels. Above this number, Pillow warns of a decompression bomb.
+# An image of this size takes 256 MB when decoded.
 MAX_PIXELS: Final = 89_478_485
 
-# Faces are looked for in an image of at most so many pixels a side. Rekognition finds faces from 40
-# pixels in 1920, a 48th of the longer side: here they have 20, which YuNet finds. More pixels cost
-# time and find only smaller faces.
+# For detection, images are scaled down to this longer side, in pixels. Rekognition finds faces of
+# at least 40 pixels in an image of 1920, a 48th of the longer side. At 960 pixels, these faces have
+# 20 pixels, and YuNet finds them. A larger image would take more time and only add smaller faces.
 DETECTION_SIDE: Final = 960
 
 _ORIENTATION_TAG: Final = 0x0112
-_UPRIGHT: Final = {
+_TO_UPRIGHT: Final = {
     2: PillowImage.Transpose.FLIP_LEFT_RIGHT,
     3: PillowImage.Transpose.ROTATE_180,
     4: PillowImage.Transpose.FLIP_TOP_BOTTOM,
@@ -42,33 +42,33 @@ _UPRIGHT: Final = {
     7: PillowImage.Transpose.TRANSVERSE,
     8: PillowImage.Transpose.ROTATE_90,
 }
-# Those that exchange width and height.
-_SIDEWAYS: Final = {5, 6, 7, 8}
+# Orientations that swap width and height.
+_SWAPS_SIDES: Final = {5, 6, 7, 8}
 
 
 @dataclass(slots=True, eq=False)
 class Image:
-    """A photograph, decoded as finely as it has to be; for one thread at a time.
+    """A photograph, decoded only at the resolution that is needed. Not safe to share.
 
-    Faces are looked for in a small version, and most are large enough in it to be compared. The
-    decoder of a JPEG makes a half, a quarter or an eighth in less time than the whole.
+    Faces are detected in a small version, and most faces are large enough in it to be compared. A
+    JPEG decoder produces a half, a quarter or an eighth of the size faster than the full size.
     """
 
     width: int
     height: int
-    """In pixels of the whole upright photograph."""
+    """Width and height are those of the upright photograph at full size, in pixels."""
     _content: bytes = field(repr=False)
     _reduction: int = field(default=0, init=False, repr=False)
     _pixels: Pixels = field(init=False, repr=False)
 
     def pixels(self, scale: float) -> Pixels:
-        """Return the pixels of the upright photograph, made smaller perhaps.
+        """Return the pixels of the upright photograph, at the given scale or larger.
 
         Args:
-            scale: they are at least so fine: 1 is the photograph's own size, 0.5 half of it.
+            scale: the least scale that the caller needs: 1 is full size, 0.5 is half of each side.
 
         Raises:
-            InvalidImageFormatException: the data is cut short or corrupt.
+            InvalidImageFormatException: the data is truncated or corrupt.
         """
         reduction = max(1, int(1 / scale))
         if not 0 < self._reduction <= reduction:
@@ -80,14 +80,14 @@ class Image:
 def decode(content: bytes) -> Image:
     """Return the photograph in a JPEG or PNG file.
 
-    The size is judged by the header, before anything is decompressed. All of the data is read, so
-    that what is corrupt is refused here.
+    The size is checked in the header, before anything is decompressed. Then all data is decoded
+    once, so corrupt files fail here.
 
     Raises:
-        InvalidImageFormatException: neither JPEG nor PNG, or cut short, or corrupt.
-        ImageTooLargeException: more pixels than ``MAX_PIXELS``.
-        InvalidParameterException: a side is shorter than ``MIN_SIDE``; that AWS says no more than
-            "Request has invalid parameters" is reported in botocore's issue 1366.
+        InvalidImageFormatException: the file is neither JPEG nor PNG, or is truncated or corrupt.
+        ImageTooLargeException: the image has more pixels than ``MAX_PIXELS``.
+        InvalidParameterException: a side is shorter than ``MIN_SIDE``. AWS answers only "Request
+            has invalid parameters", as botocore's issue 1366 reports.
     """
     picture = _open(content)
     width, height = picture.size
@@ -95,7 +95,7 @@ def decode(content: bytes) -> Image:
         raise ImageTooLargeException
     if min(width, height) < MIN_SIDE:
         raise InvalidParameterException
-    if _orientation(picture) in _SIDEWAYS:
+    if _orientation(picture) in _SWAPS_SIDES:
         width, height = height, width
     image = Image(width, height, content)
     image.pixels(DETECTION_SIDE / max(width, height))
@@ -103,7 +103,7 @@ def decode(content: bytes) -> Image:
 
 
 def _pixels(content: bytes, reduction: int) -> Pixels:
-    """Return the upright pixels of a file, its sides divided by at most so much."""
+    """Return the upright pixels of a file, with sides divided by at most ``reduction``."""
     picture = _open(content)
     try:
         orientation = _orientation(picture)
@@ -111,13 +111,13 @@ def _pixels(content: bytes, reduction: int) -> Pixels:
         picture.draft(None, (max(1, width // reduction), max(1, height // reduction)))
         picture.load()
         colour = _rgb(picture)
-        left_to_do = reduction * picture.width // width
-        if left_to_do > 1:
-            colour = colour.reduce(left_to_do)
-        if orientation in _UPRIGHT:
-            colour = colour.transpose(_UPRIGHT[orientation])
+        remaining = reduction * picture.width // width
+        if remaining > 1:
+            colour = colour.reduce(remaining)
+        if orientation in _TO_UPRIGHT:
+            colour = colour.transpose(_TO_UPRIGHT[orientation])
         return np.asarray(colour, np.uint8)
-    # What Pillow's decoders raise on corrupt data is not limited to its own errors.
+    # On corrupt data, Pillow's decoders raise other errors than Pillow's own as well.
     except Exception as error:
         raise InvalidImageFormatException from error
 
@@ -132,21 +132,21 @@ def _open(content: bytes) -> ImageFile.ImageFile:
 
 
 def _orientation(picture: ImageFile.ImageFile) -> int:
-    """Return the EXIF orientation, 1 to 8; like AWS, look for it in JPEG only."""
+    """Return the EXIF orientation, 1 to 8. Like AWS, read it from JPEG files only."""
     if picture.format == "PNG":
         return 1
     try:
         orientation = picture.getexif().get(_ORIENTATION_TAG, 1)
-    # A camera's malformed EXIF block is no reason to refuse its photograph.
+    # Cameras write malformed EXIF blocks. Their photographs are valid all the same.
     except Exception:
         return 1
-    return orientation if orientation in _UPRIGHT else 1
+    return orientation if orientation in _TO_UPRIGHT else 1
 
 
 def _rgb(picture: PillowImage.Image) -> PillowImage.Image:
-    """Return the picture in mode RGB, with transparent parts on white."""
+    """Return the picture in mode RGB, with transparent parts in white."""
     if picture.mode == "I" or picture.mode.startswith("I;16"):
-        # 16-bit greyscale, which Pillow's own conversion would clip to white.
+        # Pillow's own conversion would clip 16-bit greyscale to white.
         grey = (np.asarray(picture).astype(np.uint32) >> 8).astype(np.uint8)
         return PillowImage.fromarray(grey).convert("RGB")
     if picture.has_transparency_data:

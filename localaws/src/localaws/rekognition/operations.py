@@ -1,6 +1,6 @@
-"""Rekognition's operations, under AWS's names: what each does with a valid request.
+"""Rekognition's operations, named as AWS names them.
 
-Each takes the members of the request that are present and returns those of the answer.
+Each operation receives the members of a validated request and returns the members of the answer.
 """
 
 import hashlib
@@ -22,17 +22,20 @@ from localaws.rekognition.exceptions import (
     ResourceNotFoundException,
 )
 from localaws.rekognition.faces import IndexedFace, NewFace
-from localaws.rekognition.idempotency import once
+from localaws.rekognition.idempotency import idempotent
 from localaws.rekognition.images import Image
-from localaws.rekognition.users import Outcome, Refused
+from localaws.rekognition.users import AssociationResult, UnsuccessfulFace
 
 Members: TypeAlias = dict[str, Any]
 ReadObject: TypeAlias = Callable[[str, str, str | None], bytes]
-"""Returns the object of a bucket, a key and a version if any; LookupError when there is none."""
+"""Returns the bytes of an S3 object, given its bucket, key and version (None for the latest).
+
+Raises LookupError if the object does not exist or may not be read.
+"""
 
 DEFAULT_THRESHOLD: Final = 80.0
 DEFAULT_ASSOCIATION_THRESHOLD: Final = 75.0
-# The documented maxima; AWS does not document what it takes when none is given.
+# AWS documents these maxima, but not the defaults. We use the maxima as defaults.
 MAX_MATCHES: Final = 4096
 MAX_USERS: Final = 500
 MAX_DETECTED: Final = 100
@@ -40,29 +43,38 @@ DEFAULT_PAGE: Final = 1000
 
 _NO_FACE: Final = "There are no faces in the image. Should be at least 1."
 _ARN: Final = re.compile(r"arn:aws[a-z-]*:rekognition:[^:]+:[^:]+:[a-z-]+/.+")
-# Image ids are name-based UUIDs, as AWS's are (09f43d92-02b6-5cea-8fbd-9f187db2050d is one of its):
-# the same image always has the same id.
+# Image ids are name-based UUIDs (version 5), so the same image always has the same id. AWS's are of
+# the same version; an example is 09f43d92-02b6-5cea-8fbd-9f187db2050d.
 _IMAGE_IDS: Final = uuid.UUID("f4b1d6b0-4d0c-5d0e-9a3e-5e1f6b8c2a70")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Portrait:
-    """A face of an image that is to be indexed or compared."""
+class _EmbeddedFace:
+    """A face that passed the filters, with its vector."""
 
     analysis: FaceAnalysis
     embedding: Embedding
 
 
 @dataclass(frozen=True, slots=True)
-class _LeftOut:
-    """A face of an image that is not, and why, in AWS's words."""
+class _RejectedFace:
+    """A face that did not pass the filters."""
 
     analysis: FaceAnalysis
     reasons: list[str]
+    """AWS's names of the reasons, such as ``LOW_SHARPNESS``."""
 
 
 class Operations:
-    """The operations on one account's collections in one region."""
+    """The operations on the collections of one account in one region.
+
+    Args:
+        collections: the state.
+        engine: finds and describes faces.
+        read_object: reads images from S3.
+        region: the region in the ARNs of collections.
+        account: the account in the ARNs of collections.
+    """
 
     def __init__(
         self,
@@ -79,17 +91,17 @@ class Operations:
         self._arn_prefix = f"aws:rekognition:{region}:{account}:collection/"
 
     def create_collection(self, request: Members) -> Members:
-        """Make an empty collection."""
+        """Create an empty collection."""
         collection = self._collections.create(request["CollectionId"], request.get("Tags", {}))
         return {
             "StatusCode": 200,
-            # Here, and only here, AWS leaves out the leading "arn:".
+            # Only in this answer, AWS omits the leading "arn:".
             "CollectionArn": self._arn_prefix + collection.collection_id,
             "FaceModelVersion": FACE_MODEL_VERSION,
         }
 
     def describe_collection(self, request: Members) -> Members:
-        """Say how many faces and users a collection has, and since when it exists."""
+        """Return a collection's number of faces and users, and its time of creation."""
         collection = self._collections.get(request["CollectionId"])
         return {
             "FaceCount": len(collection.faces),
@@ -100,7 +112,7 @@ class Operations:
         }
 
     def list_collections(self, request: Members) -> Members:
-        """List collections in the order in which they were made."""
+        """List collections in the order of creation."""
         size = request.get("MaxResults") or DEFAULT_PAGE
         after = paging.decode("ListCollections", request.get("NextToken"))
         page, last = paging.split(self._collections.page(after, size + 1), size)
@@ -113,30 +125,30 @@ class Operations:
         return answer
 
     def delete_collection(self, request: Members) -> Members:
-        """Delete a collection and what is in it."""
+        """Delete a collection with its users and faces."""
         self._collections.delete(request["CollectionId"])
         return {"StatusCode": 200}
 
     def tag_resource(self, request: Members) -> Members:
         """Add tags to a collection."""
-        self._tagged(request["ResourceArn"]).tag(request["Tags"])
+        self._collection_by_arn(request["ResourceArn"]).tag(request["Tags"])
         return {}
 
     def untag_resource(self, request: Members) -> Members:
         """Remove tags from a collection."""
-        self._tagged(request["ResourceArn"]).untag(request["TagKeys"])
+        self._collection_by_arn(request["ResourceArn"]).untag(request["TagKeys"])
         return {}
 
     def list_tags_for_resource(self, request: Members) -> Members:
         """List the tags of a collection."""
-        return {"Tags": self._tagged(request["ResourceArn"]).tags()}
+        return {"Tags": self._collection_by_arn(request["ResourceArn"]).tags()}
 
-    def _tagged(self, arn: str) -> Collection:
-        """Return the collection that an ARN names.
+    def _collection_by_arn(self, arn: str) -> Collection:
+        """Return the collection with an ARN.
 
         Raises:
-            InvalidParameterException: it is no ARN of Rekognition's.
-            ResourceNotFoundException: there is none here.
+            InvalidParameterException: the text is not an ARN of Rekognition.
+            ResourceNotFoundException: no collection has this ARN.
         """
         if not _ARN.fullmatch(arn):
             raise InvalidParameterException
@@ -146,19 +158,19 @@ class Operations:
         return self._collections.get(collection_id)
 
     def detect_faces(self, request: Members) -> Members:
-        """Describe the faces in an image, the largest first.
+        """Describe the faces in an image, largest first.
 
-        Whichever Attributes are asked for, the answer has those that are truly computed, which are
-        AWS's default ones; AWS gives these always, too.
+        The answer always has AWS's default attributes and no others, whatever Attributes the
+        request asks for: the models cannot compute others.
         """
         image = images.decode(self._image_bytes(request["Image"]))
         return {"FaceDetails": [answers.face_detail(a) for a in self._analyse(image)]}
 
     def index_faces(self, request: Members) -> Members:
-        """Put the faces in an image into a collection, the largest first."""
+        """Add the faces in an image to a collection, largest first."""
         collection = self._collections.get(request["CollectionId"])
         content = self._image_bytes(request["Image"])
-        chosen, left_out = self._choose(
+        accepted, rejected = self._filter_faces(
             content, request.get("QualityFilter", "AUTO"), request.get("MaxFaces", MAX_DETECTED)
         )
         image_id = str(uuid.uuid5(_IMAGE_IDS, hashlib.sha256(content).hexdigest()))
@@ -167,26 +179,30 @@ class Operations:
             NewFace(
                 image_id=image_id,
                 external_image_id=external_image_id,
-                bounding_box=portrait.analysis.bounding_box,
-                confidence=portrait.analysis.confidence,
-                vector=portrait.embedding.vector,
+                bounding_box=face.analysis.bounding_box,
+                confidence=face.analysis.confidence,
+                vector=face.embedding.vector,
             )
-            for portrait in chosen
+            for face in accepted
         ]
         indexed = collection.write(lambda connection: collection.faces.add(connection, new))
         return {
             "FaceRecords": [
-                _face_record(face, portrait) for face, portrait in zip(indexed, chosen, strict=True)
+                {
+                    "Face": answers.indexed_face(face),
+                    "FaceDetail": answers.face_detail(source.analysis),
+                }
+                for face, source in zip(indexed, accepted, strict=True)
             ],
             "FaceModelVersion": FACE_MODEL_VERSION,
             "UnindexedFaces": [
                 {"Reasons": face.reasons, "FaceDetail": answers.face_detail(face.analysis)}
-                for face in left_out
+                for face in rejected
             ],
         }
 
     def list_faces(self, request: Members) -> Members:
-        """List the faces of a collection in the order in which they were indexed."""
+        """List the faces of a collection in the order of indexing."""
         collection = self._collections.get(request["CollectionId"])
         user_id, face_ids = request.get("UserId"), request.get("FaceIds")
         user = None if user_id is None else collection.users.get(user_id).key
@@ -204,32 +220,32 @@ class Operations:
         return answer
 
     def delete_faces(self, request: Members) -> Members:
-        """Take faces out of a collection, but none that belongs to a user."""
+        """Delete faces from a collection. Faces of users are not deleted."""
         collection = self._collections.get(request["CollectionId"])
 
         def delete(connection: sqlite3.Connection) -> Members:
-            known = collection.faces.find(request["FaceIds"], connection)
+            found = collection.faces.find(request["FaceIds"], connection)
             deleted: list[IndexedFace] = []
-            refused: list[Refused] = []
+            unsuccessful: list[UnsuccessfulFace] = []
             for face_id in dict.fromkeys(request["FaceIds"]):
-                face = known.get(face_id)
+                face = found.get(face_id)
                 if face is None:
-                    refused.append(Refused(face_id, ["FACE_NOT_FOUND"]))
+                    unsuccessful.append(UnsuccessfulFace(face_id, ["FACE_NOT_FOUND"]))
                 elif face.user_id is not None:
                     reason = "ASSOCIATED_TO_AN_EXISTING_USER"
-                    refused.append(Refused(face_id, [reason], face.user_id))
+                    unsuccessful.append(UnsuccessfulFace(face_id, [reason], face.user_id))
                 else:
                     deleted.append(face)
             collection.faces.remove(connection, deleted)
             return {
                 "DeletedFaces": [face.face_id for face in deleted],
-                "UnsuccessfulFaceDeletions": answers.refused_faces(refused),
+                "UnsuccessfulFaceDeletions": answers.unsuccessful_faces(unsuccessful),
             }
 
         return collection.write(delete)
 
     def search_faces(self, request: Members) -> Members:
-        """Find the faces of a collection that look like one of them."""
+        """Search a collection for faces similar to one of its faces."""
         collection = self._collections.get(request["CollectionId"])
         matches = collection.faces.search_by_face(
             request["FaceId"],
@@ -243,9 +259,9 @@ class Operations:
         }
 
     def search_faces_by_image(self, request: Members) -> Members:
-        """Find the faces of a collection that look like the largest face in an image."""
+        """Search a collection for faces similar to the largest face in an image."""
         collection = self._collections.get(request["CollectionId"])
-        (searched,) = self._good_portraits(request["Image"], request, limit=1, complaint=_NO_FACE)
+        (searched,) = self._accepted_faces(request["Image"], request, limit=1, message=_NO_FACE)
         matches = collection.faces.search(
             searched.embedding.vector,
             request.get("FaceMatchThreshold", DEFAULT_THRESHOLD),
@@ -259,27 +275,27 @@ class Operations:
         }
 
     def create_user(self, request: Members) -> Members:
-        """Make a user without faces."""
+        """Create a user without faces."""
         collection = self._collections.get(request["CollectionId"])
 
         def create(connection: sqlite3.Connection) -> Members:
             collection.users.create(connection, request["UserId"])
             return {}
 
-        return collection.write(once("CreateUser", request, create))
+        return collection.write(idempotent("CreateUser", request, create))
 
     def delete_user(self, request: Members) -> Members:
-        """Delete a user; the user's faces stay in the collection."""
+        """Delete a user. The user's faces stay in the collection."""
         collection = self._collections.get(request["CollectionId"])
 
         def delete(connection: sqlite3.Connection) -> Members:
             collection.users.delete(connection, request["UserId"])
             return {}
 
-        return collection.write(once("DeleteUser", request, delete))
+        return collection.write(idempotent("DeleteUser", request, delete))
 
     def list_users(self, request: Members) -> Members:
-        """List the users of a collection in the order in which they were created."""
+        """List the users of a collection in the order of creation."""
         collection = self._collections.get(request["CollectionId"])
         scope = f"ListUsers {collection.collection_id}"
         after = paging.decode(scope, request.get("NextToken"))
@@ -291,32 +307,32 @@ class Operations:
         return answer
 
     def associate_faces(self, request: Members) -> Members:
-        """Add faces to a user's, if they look like the user."""
+        """Associate faces with a user if they are similar to the user's faces."""
         collection = self._collections.get(request["CollectionId"])
         threshold = request.get("UserMatchThreshold", DEFAULT_ASSOCIATION_THRESHOLD)
 
         def associate(connection: sqlite3.Connection) -> Members:
-            outcome = collection.users.associate(
+            result = collection.users.associate(
                 connection, request["UserId"], request["FaceIds"], threshold
             )
-            return _outcome("Association", "AssociatedFaces", outcome)
+            return _association("AssociatedFaces", "UnsuccessfulFaceAssociations", result)
 
-        return collection.write(once("AssociateFaces", request, associate))
+        return collection.write(idempotent("AssociateFaces", request, associate))
 
     def disassociate_faces(self, request: Members) -> Members:
-        """Take faces away from a user; they stay in the collection."""
+        """Disassociate faces from a user. The faces stay in the collection."""
         collection = self._collections.get(request["CollectionId"])
 
         def disassociate(connection: sqlite3.Connection) -> Members:
-            outcome = collection.users.disassociate(
+            result = collection.users.disassociate(
                 connection, request["UserId"], request["FaceIds"]
             )
-            return _outcome("Disassociation", "DisassociatedFaces", outcome)
+            return _association("DisassociatedFaces", "UnsuccessfulFaceDisassociations", result)
 
-        return collection.write(once("DisassociateFaces", request, disassociate))
+        return collection.write(idempotent("DisassociateFaces", request, disassociate))
 
     def search_users(self, request: Members) -> Members:
-        """Find the users who look like a face of the collection, or like another user."""
+        """Search for users similar to a face of the collection, or to another user."""
         collection = self._collections.get(request["CollectionId"])
         if ("UserId" in request) == ("FaceId" in request):
             raise InvalidParameterException("Either UserId or FaceId should be provided.")
@@ -333,17 +349,17 @@ class Operations:
         return answer | {"UserMatches": answers.user_matches(matches)}
 
     def search_users_by_image(self, request: Members) -> Members:
-        """Find the users who look like the largest face in an image."""
+        """Search for users similar to the largest face in an image."""
         collection = self._collections.get(request["CollectionId"])
-        chosen, left_out = self._choose(
+        accepted, rejected = self._filter_faces(
             self._image_bytes(request["Image"]), request.get("QualityFilter", "NONE"), limit=1
         )
         answer: Members = {
             "UserMatches": [],
             "FaceModelVersion": FACE_MODEL_VERSION,
-            "UnsearchedFaces": [_unsearched_face(face) for face in left_out],
+            "UnsearchedFaces": [_unsearched_face(face) for face in rejected],
         }
-        for searched in chosen:
+        for searched in accepted:
             matches = collection.users.search(
                 searched.embedding.vector,
                 request.get("UserMatchThreshold", DEFAULT_THRESHOLD),
@@ -354,9 +370,9 @@ class Operations:
         return answer
 
     def compare_faces(self, request: Members) -> Members:
-        """Compare the largest face in an image with all faces in another."""
-        (source,) = self._good_portraits(request["SourceImage"], request, limit=1)
-        targets = self._good_portraits(request["TargetImage"], request, limit=MAX_DETECTED)
+        """Compare the largest face in one image with all faces in another."""
+        (source,) = self._accepted_faces(request["SourceImage"], request, limit=1)
+        targets = self._accepted_faces(request["TargetImage"], request, limit=MAX_DETECTED)
         threshold = request.get("SimilarityThreshold", DEFAULT_THRESHOLD)
         matches, unmatched = [], []
         for target in targets:
@@ -374,12 +390,12 @@ class Operations:
         }
 
     def _image_bytes(self, image: Members) -> bytes:
-        """Return the bytes of an Image, wherever they are.
+        """Return the bytes of an Image, from the request or from S3.
 
         Raises:
-            InvalidParameterException: neither Bytes nor S3Object, or both.
-            InvalidS3ObjectException: there is no such object.
-            ImageTooLargeException: the object has more than 15 MB.
+            InvalidParameterException: the Image has neither Bytes nor S3Object, or both.
+            InvalidS3ObjectException: the object does not exist, or may not be read.
+            ImageTooLargeException: the object is larger than 15 MB.
         """
         if len(image) != 1:
             raise InvalidParameterException
@@ -402,61 +418,57 @@ class Operations:
         faces = self._engine.detect(image)[:MAX_DETECTED]
         return [analyse(image, face) for face in faces]
 
-    def _choose(
+    def _filter_faces(
         self, content: bytes, quality_filter: str, limit: int
-    ) -> tuple[list[_Portrait], list[_LeftOut]]:
-        """Split the faces in an image, the largest first, into those to use and those not to.
+    ) -> tuple[list[_EmbeddedFace], list[_RejectedFace]]:
+        """Return the accepted and the rejected faces in an image, each largest first.
 
-        Poor faces are left out first, and then the smallest.
+        Faces of poor quality are rejected first. Of the others, the largest are accepted, up to the
+        limit.
         """
         image = images.decode(content)
-        chosen: list[_Portrait] = []
-        left_out: list[_LeftOut] = []
+        accepted: list[_EmbeddedFace] = []
+        rejected: list[_RejectedFace] = []
         for analysis in self._analyse(image):
-            if len(chosen) == limit:
-                left_out.append(_LeftOut(analysis, ["EXCEEDS_MAX_FACES"]))
+            if len(accepted) == limit:
+                rejected.append(_RejectedFace(analysis, ["EXCEEDS_MAX_FACES"]))
                 continue
             embedding = self._engine.embed(image, analysis.face)
-            reasons = filters.reasons(quality_filter, analysis, embedding)
+            reasons = filters.rejection_reasons(quality_filter, analysis, embedding)
             if reasons:
-                left_out.append(_LeftOut(analysis, reasons))
+                rejected.append(_RejectedFace(analysis, reasons))
             else:
-                chosen.append(_Portrait(analysis, embedding))
-        return chosen, left_out
+                accepted.append(_EmbeddedFace(analysis, embedding))
+        return accepted, rejected
 
-    def _good_portraits(
-        self, image: Members, request: Members, *, limit: int, complaint: str | None = None
-    ) -> list[_Portrait]:
-        """Return the faces in an image that pass the request's QualityFilter, the largest first.
+    def _accepted_faces(
+        self, image: Members, request: Members, *, limit: int, message: str | None = None
+    ) -> list[_EmbeddedFace]:
+        """Return the faces in an image that pass the request's QualityFilter, largest first.
 
         Raises:
-            InvalidParameterException: there is none; with the ``complaint`` as its message.
+            InvalidParameterException: no face passes. The error has ``message`` as its message.
         """
         content = self._image_bytes(image)
-        portraits, _ = self._choose(content, request.get("QualityFilter", "NONE"), limit)
-        if not portraits:
-            raise InvalidParameterException(complaint)
-        return portraits
+        faces, _ = self._filter_faces(content, request.get("QualityFilter", "NONE"), limit)
+        if not faces:
+            raise InvalidParameterException(message)
+        return faces
 
 
-def _face_record(face: IndexedFace, portrait: _Portrait) -> Members:
+def _association(changed: str, unsuccessful: str, result: AssociationResult) -> Members:
+    """Return the answer to AssociateFaces or DisassociateFaces, given its names for two lists."""
     return {
-        "Face": answers.indexed_face(face),
-        "FaceDetail": answers.face_detail(portrait.analysis),
+        changed: answers.face_ids(result.changed),
+        unsuccessful: answers.unsuccessful_faces(result.unsuccessful),
+        "UserStatus": answers.user_status(result.has_faces),
     }
 
 
-def _outcome(noun: str, done: str, outcome: Outcome) -> Members:
-    return {
-        done: answers.face_ids(outcome.done),
-        f"UnsuccessfulFace{noun}s": answers.refused_faces(outcome.refused),
-        "UserStatus": answers.user_status(outcome.has_faces),
-    }
-
-
-def _unsearched_face(face: _LeftOut) -> Members:
-    words = {"EXCEEDS_MAX_FACES": "FACE_NOT_LARGEST"}
+def _unsearched_face(face: _RejectedFace) -> Members:
+    # SearchUsersByImage has its own name for this reason.
+    names = {"EXCEEDS_MAX_FACES": "FACE_NOT_LARGEST"}
     return {
         "FaceDetails": answers.face_detail(face.analysis),
-        "Reasons": [words.get(reason, reason) for reason in face.reasons],
+        "Reasons": [names.get(reason, reason) for reason in face.reasons],
     }

@@ -1,4 +1,4 @@
-"""NextToken: where a list goes on, as an opaque string that fits one list only."""
+"""NextToken: the position where a list continues, as an opaque string valid for one list only."""
 
 import base64
 import binascii
@@ -15,17 +15,22 @@ _POSITION_BYTES: Final = 8
 
 
 def encode(scope: str, position: int) -> str:
-    """Return the token that goes on after a position in the list named by ``scope``."""
+    """Return the token to continue a list after a position.
+
+    Args:
+        scope: identifies the list: the operation and its parameters.
+        position: the key of the last item returned.
+    """
     return base64.urlsafe_b64encode(
         _digest(scope) + position.to_bytes(_POSITION_BYTES, "big")
     ).decode("ascii")
 
 
 def decode(scope: str, token: str | None) -> int:
-    """Return the position after which a list goes on, 0 when there is no token.
+    """Return the position after which a list continues; 0 without a token.
 
     Raises:
-        InvalidPaginationTokenException: the token was not given out for this list.
+        InvalidPaginationTokenException: the token does not belong to this list.
     """
     if token is None:
         return 0
@@ -40,7 +45,12 @@ def decode(scope: str, token: str | None) -> int:
 
 
 def split(items: Sequence[Item], size: int) -> tuple[Sequence[Item], Item | None]:
-    """Split ``size`` + 1 items, or fewer, into a page and its last item if more follow."""
+    """Return a page of at most ``size`` items, and its last item if more items follow, else None.
+
+    Args:
+        items: up to ``size`` + 1 items.
+        size: number of items on a page.
+    """
     page = items[:size]
     return page, page[-1] if len(items) > size else None
 

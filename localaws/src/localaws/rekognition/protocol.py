@@ -1,6 +1,6 @@
 """Rekognition over HTTP: AWS's JSON 1.1 protocol as a WSGI application.
 
-A request is a POST whose header ``X-Amz-Target`` names the operation, with a JSON object as body.
+A request is a POST with a JSON object as body. Its header ``X-Amz-Target`` names the operation.
 """
 
 import json
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _TARGET_PREFIX: Final = "RekognitionService."
 _CONTENT_TYPE: Final = "application/x-amz-json-1.1"
-# CompareFaces with two images of 5 MB takes 14 MB as base64.
+# The largest valid request, CompareFaces with two images of 5 MB, takes 14 MB as base64.
 _MAX_REQUEST_BYTES: Final = 32 * 1024 * 1024
 
 _logger = logging.getLogger(__name__)
@@ -49,13 +49,13 @@ class RekognitionApp:
 
     Args:
         read_object: returns the bytes of an S3 object, given its bucket, key and version (None for
-            the latest); raises ``LookupError`` when there is none or it may not be read.
+            the latest). It raises ``LookupError`` if the object does not exist or may not be read.
         region: the region in the ARNs of collections.
         account: the account in the ARNs of collections.
-        path: the file in which everything is kept; None keeps nothing beyond the process.
+        path: the database file, created if missing. None keeps all data in memory only.
 
     Raises:
-        localaws.database.DataUnusable: the file is damaged, or from another face model.
+        localaws.database.DataUnusable: the file is damaged, or was written with another face model.
     """
 
     def __init__(
@@ -87,10 +87,10 @@ class RekognitionApp:
         return response(environ, start_response)
 
     def warm_up(self) -> None:
-        """Load the face models now rather than at the first request that needs them.
+        """Load the face models now rather than on the first request that needs them.
 
         Raises:
-            ModelUnavailable: they are missing, or not the expected ones.
+            ModelUnavailable: the models are missing, or differ from the published files.
         """
         self._engine.warm_up()
 
@@ -99,7 +99,7 @@ class RekognitionApp:
         self._collections.clear()
 
     def close(self) -> None:
-        """Close the file; no request can be answered any more."""
+        """Close the database. The application cannot answer requests afterwards."""
         self._collections.close()
 
     def _answer(self, request: Request) -> dict[str, Any]:
@@ -127,10 +127,12 @@ class RekognitionApp:
 
 
 def _read(shape: Any, request: Request) -> dict[str, Any]:
-    """Return the members of a request that fit their shape.
+    """Return the members of a request, parsed and validated.
 
     Raises:
-        SerializationException: the body is no JSON object, or a member has another type.
+        RequestEntityTooLargeException: the body has more than ``_MAX_REQUEST_BYTES``.
+        SerializationException: the body is not a JSON object, or a member has another type.
+        InvalidImageFormatException: the bytes of an image are not base64.
         ValidationException: a member breaks a constraint.
     """
     try:

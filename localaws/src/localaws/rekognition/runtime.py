@@ -1,7 +1,7 @@
-"""Running the models with OpenVINO: the one place that knows of it.
+"""Run the models with OpenVINO. No other module imports OpenVINO.
 
-OpenVINO reads the published files as they are, but for one operation of their 8-bit weights, and
-runs them twice as fast as OpenCV. ``bench/faces.py`` compares the two.
+OpenVINO runs the models twice as fast as OpenCV; ``bench/faces.py`` compares the two. It reads the
+published files unchanged, except that ``_dequantize`` has to compute their 8-bit weights.
 """
 
 import os
@@ -11,8 +11,9 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-# At each import, OpenVINO reports to Google Analytics by means of this package, which pip installs
-# with it. It does without where there is none: nothing of a service for faces leaves the machine.
+# On import, OpenVINO reports its use to Google Analytics through the package openvino_telemetry,
+# which pip installs with it. OpenVINO works without the package. We block it: a face recognition
+# service must not send anything to third parties.
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 
 import openvino as ov  # noqa: E402
@@ -22,21 +23,21 @@ from openvino.frontend.onnx import ConversionExtension  # noqa: E402
 from openvino.preprocess import PrePostProcessor  # noqa: E402
 
 Outputs: TypeAlias = list[NDArray[np.float32]]
-"""What a model computes of an image; each with a first dimension of 1."""
+"""The output tensors of a model for one image. The first dimension of each is 1."""
 
-# Each image is computed by one processor, and as many at once as there are: that takes less time in
-# all than two processors working on one image.
-_MOST_STREAMS: Final = 8
+# One processor computes one image, and all processors work at the same time. In total this is
+# faster than several processors working on one image.
+_MAX_STREAMS: Final = 8
 
 
 class Network:
-    """A model that takes one image at a time; safe to share between threads.
+    """A compiled model. Safe to share between threads.
 
     Args:
-        content: the model in ONNX's format.
-        size: height and width of the images, -1 for one that varies.
-        channels_reversed: the model wants blue, green, red.
-        streams: how many images are computed at once; as many as there are processors, up to 8.
+        content: the model in ONNX format.
+        size: height and width of the images in pixels; -1 for a dimension that varies.
+        channels_reversed: True if the model expects the channel order blue, green, red.
+        streams: number of images computed at the same time. Default: one per processor, at most 8.
     """
 
     def __init__(
@@ -48,31 +49,31 @@ class Network:
         streams: int | None = None,
     ) -> None:
         core = ov.Core()
-        core.add_extension(ConversionExtension("DequantizeLinear", _dequantized))
+        core.add_extension(ConversionExtension("DequantizeLinear", _dequantize))
         model = core.read_model(content, b"")
         model.reshape([1, 3, *size])
-        streams = streams or min(os.cpu_count() or 1, _MOST_STREAMS)
+        streams = streams or min(os.cpu_count() or 1, _MAX_STREAMS)
         self._model = core.compile_model(
-            _taking_images(model, channels_reversed),
+            _accept_images(model, channels_reversed),
             "CPU",
             {
                 "NUM_STREAMS": streams,
                 "INFERENCE_NUM_THREADS": streams,
-                # Left alone, it computes in 16 bits where a processor can, and so gives one face
-                # another vector on another machine.
+                # By default, OpenVINO computes in 16 bits on processors that support it. The same
+                # face would then get different vectors on different machines.
                 "INFERENCE_PRECISION_HINT": "f32",
-                # Pinned threads wait for a processor that another program uses.
+                # A pinned thread waits while another program uses its processor.
                 "ENABLE_CPU_PINNING": False,
             },
         )
 
     def run(self, *images: NDArray[np.uint8]) -> list[Outputs]:
-        """Return the model's outputs for each of some images.
+        """Return the model's outputs for each image, in the order of the images.
 
-        The images are computed side by side where processors are free.
+        Free processors compute the images in parallel.
 
         Args:
-            images: each of shape (height, width, 3) in the order red, green, blue.
+            images: arrays of shape (height, width, 3), channels red, green, blue.
         """
         if not images:
             return []
@@ -80,18 +81,18 @@ class Network:
         inputs = [{0: np.ascontiguousarray(image)[np.newaxis]} for image in images]
         for request, pixels in zip(requests[:-1], inputs[:-1], strict=True):
             request.start_async(pixels, share_inputs=True)
-        # Here and not in another thread, which would have to be woken first.
+        # Run the last request in this thread: waking another thread would take longer.
         requests[-1].infer(inputs[-1], share_inputs=True)
         for request in requests[:-1]:
             request.wait()
-        # Copies: the tensors belong to the requests, which end here.
+        # Copy the tensors: their memory belongs to the requests, which end with this call.
         return [
             [np.array(tensor.data) for tensor in request.output_tensors] for request in requests
         ]
 
 
-def _taking_images(model: ov.Model, channels_reversed: bool) -> ov.Model:
-    """Let a model take images as they are: bytes, and the three colours of a pixel together."""
+def _accept_images(model: ov.Model, channels_reversed: bool) -> ov.Model:
+    """Return a model that accepts images as Pillow stores them: bytes, in the layout NHWC."""
     adapted = PrePostProcessor(model)
     adapted.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
     adapted.input().model().set_layout(ov.Layout("NCHW"))
@@ -100,11 +101,11 @@ def _taking_images(model: ov.Model, channels_reversed: bool) -> ov.Model:
     return adapted.build()
 
 
-def _dequantized(node: NodeContext) -> Any:
-    """Compute the weights that a DequantizeLinear operation stands for.
+def _dequantize(node: NodeContext) -> Any:
+    """Return the weights that a DequantizeLinear operation computes, as a constant.
 
-    OpenVINO knows the operation, but not for blocks of a vector, of which SFace has one. The
-    arithmetic is that of https://onnx.ai/onnx/operators/onnx__DequantizeLinear.html.
+    OpenVINO's own implementation does not support a block-quantised vector. SFace has one. The
+    formula is in https://onnx.ai/onnx/operators/onnx__DequantizeLinear.html.
     """
     quantized, scale, zero = (
         np.asarray(node.get_input(position).get_node().data) for position in range(3)

@@ -1,7 +1,6 @@
-"""Requests read and checked against botocore's description of Rekognition.
+"""Parse and validate requests against botocore's service model of Rekognition.
 
-The description (the service model) knows every operation, the type of every value, and its
-constraints, so none of them is written down again here.
+The service model describes every operation, the type of every value, and the constraints on it.
 """
 
 import base64
@@ -20,19 +19,19 @@ from localaws.rekognition.exceptions import InvalidImageFormatException, Seriali
 
 @functools.cache
 def service_model() -> ServiceModel:
-    """Return botocore's description of Rekognition."""
+    """Return botocore's service model of Rekognition."""
     return ServiceModel(Loader().load_service_model("rekognition", "service-2"), "rekognition")
 
 
 def parse(shape: Shape, value: Any) -> Any:
-    """Return a JSON value as the Python value that a shape describes.
+    """Convert a JSON value to the Python value that a shape describes.
 
-    As on AWS, null members are absent, unknown ones are ignored, and blobs are base64.
+    As on AWS, null members count as absent, unknown members are ignored, and blobs are base64.
 
     Raises:
         SerializationException: the value has another type.
-        InvalidImageFormatException: a blob is not base64; Rekognition's only blobs are images, and
-            it answers with this.
+        InvalidImageFormatException: a blob is not base64. All blobs of Rekognition are images, and
+            AWS answers with this error.
     """
     if isinstance(shape, StructureShape):
         return {
@@ -91,7 +90,13 @@ def _decode_blob(text: str) -> bytes:
 
 
 def violations(shape: Shape, value: Any, path: str = "") -> Iterator[str]:
-    """Yield the constraints that a parsed value breaks, worded as AWS words them."""
+    """Yield AWS's message for each constraint that a parsed value breaks.
+
+    Args:
+        shape: describes the value.
+        value: the value, as ``parse`` returns it.
+        path: the position of the value in the request, for the messages.
+    """
     constraints = _broken_constraints(shape, value)
     if constraints:
         shown = _shown(value)
@@ -112,7 +117,7 @@ def _violations_of_members(
     shape: StructureShape, value: Mapping[str, Any], path: str
 ) -> Iterator[str]:
     for name, member in shape.members.items():
-        # AWS begins the names in its messages with a small letter.
+        # In AWS's messages, the names of members begin with a lower-case letter.
         inner = f"{path}.{name[0].lower()}{name[1:]}".lstrip(".")
         if name in value:
             yield from violations(member, value[name], inner)
@@ -121,16 +126,16 @@ def _violations_of_members(
 
 
 def _broken_constraints(shape: Shape, value: Any) -> list[str]:
-    """Return the constraints on the value itself, not on what is inside it."""
+    """Return the broken constraints on the value itself, without those on its members."""
     broken = []
     limits = shape.metadata
     number = isinstance(value, int | float) and not isinstance(value, bool)
     size = value if number else len(value) if hasattr(value, "__len__") else None
-    have = "value" if number else "length"
+    quantity = "value" if number else "length"
     if size is not None and "min" in limits and size < limits["min"]:
-        broken.append(f"Member must have {have} greater than or equal to {limits['min']}")
+        broken.append(f"Member must have {quantity} greater than or equal to {limits['min']}")
     if size is not None and "max" in limits and size > limits["max"]:
-        broken.append(f"Member must have {have} less than or equal to {limits['max']}")
+        broken.append(f"Member must have {quantity} less than or equal to {limits['max']}")
     if "pattern" in limits and not _compiled(limits["pattern"]).fullmatch(value):
         broken.append(f"Member must satisfy regular expression pattern: {limits['pattern']}")
     if isinstance(shape, StringShape) and shape.enum and value not in shape.enum:
@@ -140,10 +145,10 @@ def _broken_constraints(shape: Shape, value: Any) -> list[str]:
 
 @functools.cache
 def _compiled(pattern: str) -> re.Pattern[str]:
-    """Return a pattern of the service model, which is written for Java, as one of Python.
+    """Compile a pattern of the service model, which is written for Java.
 
-    Python's classes are the nearest to the Unicode properties in the patterns of tags: they admit
-    control characters that count as white space, too.
+    Only the patterns of tags use Unicode properties. Python's nearest character classes replace
+    them; they also match control characters that count as white space.
     """
     for java, python in ((r"\p{L}", r"\w"), (r"\p{N}", r"\w"), (r"\p{Z}", r"\s")):
         pattern = pattern.replace(java, python)
@@ -151,7 +156,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def _shown(value: Any) -> str:
-    """Return a value as AWS quotes it, without printing an image."""
+    """Return a value as AWS quotes it in messages. The bytes of images are not printed."""
     if isinstance(value, bytes):
         size = len(value)
         return f"'java.nio.HeapByteBuffer[pos=0 lim={size} cap={size}]'"

@@ -1,6 +1,7 @@
-"""The users of a collection: people, each with the faces that are known to be theirs.
+"""The users of a collection: people, each with the faces associated with them.
 
-A user is found by one vector that gathers those of the user's faces: their mean, of length 1.
+Searches compare one vector per user: the mean of the vectors of the user's faces, normalised to
+length 1.
 """
 
 import sqlite3
@@ -25,7 +26,7 @@ from localaws.rekognition.vectors import VectorIndex
 
 SCHEMA: Final = """
 CREATE TABLE users (
-    key INTEGER PRIMARY KEY AUTOINCREMENT,  -- in the order in which users were created
+    key INTEGER PRIMARY KEY AUTOINCREMENT,  -- in the order of creation
     collection INTEGER NOT NULL REFERENCES collections ON DELETE CASCADE,
     user_id TEXT NOT NULL,
     UNIQUE (collection, user_id)
@@ -45,47 +46,55 @@ class User:
     """A user of a collection."""
 
     key: int
-    """Its position in the order in which users were created."""
+    """The position of the user in the order of creation."""
     user_id: str
     has_faces: bool
 
 
 @dataclass(frozen=True, slots=True)
 class UserMatch:
-    """A user of a collection, and how alike it is to the face searched for, 0 to 100."""
+    """A user of a collection, and the user's similarity to the face or user searched for."""
 
     user: User
     similarity: float
+    """0 to 100."""
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """A face that was not associated or disassociated, and why, in AWS's words."""
+class UnsuccessfulFace:
+    """A face that could not be associated, disassociated or deleted."""
 
     face_id: str
     reasons: list[str]
+    """AWS's names of the reasons, such as ``FACE_NOT_FOUND``."""
     user_id: str | None = None
+    """The user that the face belongs to, or could not be added to."""
     confidence: float | None = None
+    """Similarity to the user, 0 to 100, if it is below the threshold."""
 
 
 @dataclass(slots=True)
-class Outcome:
-    """What became of the faces that were to be associated or disassociated."""
+class AssociationResult:
+    """The result of associating faces with a user, or of disassociating them."""
 
-    done: list[IndexedFace] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
+    changed: list[IndexedFace] = field(default_factory=list)
+    unsuccessful: list[UnsuccessfulFace] = field(default_factory=list)
     has_faces: bool = False
-    """Whether the user has any now."""
+    """Whether the user has any faces after the change."""
 
 
 class Users:
-    """The users of one collection; safe to share between threads.
+    """The users of one collection. Safe to share between threads.
 
-    What takes a connection is part of a transaction; see ``Database.write``.
+    Methods with a parameter ``connection`` run inside a transaction; see ``Database.write``.
+
+    Args:
+        database: the database with the tables of ``SCHEMA``.
+        collection: the key of the collection.
+        faces: the faces of the collection.
     """
 
     def __init__(self, database: Database, collection: int, faces: Faces) -> None:
-        """Take the database, the key of the collection in it, and the collection's faces."""
         self._database = database
         self._collection = collection
         self._faces = faces
@@ -93,21 +102,26 @@ class Users:
         self._vectors = VectorIndex(VECTOR_LENGTH)
 
     def count(self) -> int:
-        """Return how many users there are."""
+        """Return the number of users."""
         rows = self._database.read(
             "SELECT count(*) FROM users WHERE collection = ?", (self._collection,)
         )
         return int(rows[0][0])
 
     def load(self, user: int, total: NDArray[np.float32]) -> None:
-        """Take the sum of the vectors of a user whose rows there are."""
-        self._vectors.add(user, _of_length_1(total))
+        """Add the vector of a stored user to the index.
+
+        Args:
+            user: the key of the user.
+            total: the sum of the vectors of the user's faces, shape (128,).
+        """
+        self._vectors.add(user, _normalised(total))
 
     def get(self, user_id: str, connection: sqlite3.Connection | None = None) -> User:
-        """Return a user.
+        """Return a user, given the user's id.
 
         Raises:
-            ResourceNotFoundException: there is none of that id.
+            ResourceNotFoundException: the collection has no user with this id.
         """
         statement = f"{_SELECT} WHERE collection = ? AND user_id = ?"
         parameters = (self._collection, user_id)
@@ -120,7 +134,12 @@ class Users:
         return _user(rows[0])
 
     def page(self, after: int, limit: int) -> list[User]:
-        """Return the users created after the one at a position, at most ``limit``."""
+        """Return at most ``limit`` users after a position, in the order of creation.
+
+        Args:
+            after: the key of the last user of the previous page; 0 for the first page.
+            limit: the maximum number of users to return.
+        """
         rows = self._database.read(
             f"{_SELECT} WHERE collection = ? AND key > ? ORDER BY key LIMIT ?",
             (self._collection, after, limit),
@@ -128,10 +147,10 @@ class Users:
         return [_user(row) for row in rows]
 
     def create(self, connection: sqlite3.Connection, user_id: str) -> None:
-        """Make a user without faces.
+        """Create a user without faces.
 
         Raises:
-            ConflictException: there is one of that id.
+            ConflictException: the collection already has a user with this id.
         """
         try:
             connection.execute(
@@ -142,15 +161,15 @@ class Users:
             raise ConflictException(f"The user id: {user_id} already exists") from error
 
     def delete(self, connection: sqlite3.Connection, user_id: str) -> None:
-        """Delete a user; the user's faces stay in the collection.
+        """Delete a user. The user's faces stay in the collection.
 
         Raises:
-            ResourceNotFoundException: there is none of that id.
+            ResourceNotFoundException: the collection has no user with this id.
         """
         user = self.get(user_id, connection)
         connection.execute("UPDATE faces SET user = NULL WHERE user = ?", (user.key,))
         connection.execute("DELETE FROM users WHERE key = ?", (user.key,))
-        self._gather(user.key, [])
+        self._update_vector(user.key, [])
 
     def associate(
         self,
@@ -158,98 +177,104 @@ class Users:
         user_id: str,
         face_ids: Sequence[str],
         threshold: float,
-    ) -> Outcome:
-        """Add faces to a user's.
+    ) -> AssociationResult:
+        """Associate faces with a user.
 
-        A face that is the user's already is passed over. A user who has faces gets only those that
-        look like them; the first ones are taken as they are.
+        Faces that are associated with the user already are skipped. If the user has faces, only
+        similar faces are added. The first faces of a user are added without a comparison.
 
         Args:
-            connection: a transaction.
-            user_id: whose they are.
-            face_ids: the faces.
-            threshold: the least similarity to the user's vector, 0 to 100.
+            connection: the transaction.
+            user_id: the user.
+            face_ids: the faces to add.
+            threshold: the minimum similarity to the user's vector, 0 to 100.
 
         Raises:
-            ResourceNotFoundException: there is no such user.
-            ServiceQuotaExceededException: the user has as many faces as there may be.
+            ResourceNotFoundException: the collection has no user with this id.
+            ServiceQuotaExceededException: the user already has ``MAX_FACES`` faces.
         """
         user = self.get(user_id, connection)
-        known = self._faces.find(face_ids, connection)
-        has = len(self._faces.of_user(user.key, connection))
-        gathered = self._vector(user.key)
-        outcome = Outcome()
+        found = self._faces.find(face_ids, connection)
+        count = len(self._faces.of_user(user.key, connection))
+        user_vector = self._vector(user.key)
+        result = AssociationResult()
         for face_id in dict.fromkeys(face_ids):
-            face = known.get(face_id)
+            face = found.get(face_id)
             if face is not None and face.user_id == user_id:
                 continue
-            refused = _obstacle(face_id, face) or self._mismatch(face, gathered, threshold)
-            if refused is None and has + len(outcome.done) == MAX_FACES:
-                # AWS lists such a face without a reason, since it has no word for this one.
-                refused = Refused(face_id, [], user_id)
-            if refused is not None:
-                outcome.refused.append(refused)
+            failure = _check_owner(face_id, face) or self._check_similarity(
+                face, user_vector, threshold
+            )
+            if failure is None and count + len(result.changed) == MAX_FACES:
+                # AWS lists such a face without a reason: its service model has none for this case.
+                failure = UnsuccessfulFace(face_id, [], user_id)
+            if failure is not None:
+                result.unsuccessful.append(failure)
             elif face is not None:
-                outcome.done.append(face)
-        if has == MAX_FACES and any(not refused.reasons for refused in outcome.refused):
+                result.changed.append(face)
+        if count == MAX_FACES and any(not failure.reasons for failure in result.unsuccessful):
             raise ServiceQuotaExceededException(
                 f"The user id: {user_id} has {MAX_FACES} faces, and can have no more"
             )
-        return self._assign(connection, user.key, user.key, outcome)
+        return self._assign(connection, user.key, user.key, result)
 
-    def _mismatch(
-        self, face: IndexedFace | None, gathered: NDArray[np.float32] | None, threshold: float
-    ) -> Refused | None:
-        """Say how far a face is below the threshold, if it is."""
+    def _check_similarity(
+        self, face: IndexedFace | None, user_vector: NDArray[np.float32] | None, threshold: float
+    ) -> UnsuccessfulFace | None:
+        """Return the failure of a face that is less similar than the threshold, else None."""
         vector = self._faces.vector(face) if face else None
-        if face is None or vector is None or gathered is None:
+        if face is None or vector is None or user_vector is None:
             return None
-        similarity = calibration.similarity(float(vector @ gathered))
+        similarity = calibration.similarity(float(vector @ user_vector))
         if similarity >= threshold:
             return None
-        return Refused(face.face_id, ["LOW_MATCH_CONFIDENCE"], confidence=similarity)
+        return UnsuccessfulFace(face.face_id, ["LOW_MATCH_CONFIDENCE"], confidence=similarity)
 
     def disassociate(
         self, connection: sqlite3.Connection, user_id: str, face_ids: Sequence[str]
-    ) -> Outcome:
-        """Take faces away from a user; a face that is nobody's is passed over.
+    ) -> AssociationResult:
+        """Disassociate faces from a user. Faces without a user are skipped.
 
         Raises:
-            ResourceNotFoundException: there is no such user.
+            ResourceNotFoundException: the collection has no user with this id.
         """
         user = self.get(user_id, connection)
-        known = self._faces.find(face_ids, connection)
-        outcome = Outcome()
+        found = self._faces.find(face_ids, connection)
+        result = AssociationResult()
         for face_id in dict.fromkeys(face_ids):
-            face = known.get(face_id)
+            face = found.get(face_id)
             if face is not None and face.user_id == user_id:
-                outcome.done.append(face)
-            elif refused := _obstacle(face_id, face):
-                outcome.refused.append(refused)
-        return self._assign(connection, user.key, None, outcome)
+                result.changed.append(face)
+            elif failure := _check_owner(face_id, face):
+                result.unsuccessful.append(failure)
+        return self._assign(connection, user.key, None, result)
 
     def _assign(
-        self, connection: sqlite3.Connection, user: int, owner: int | None, outcome: Outcome
-    ) -> Outcome:
-        """Give the faces of an outcome an owner or none, and gather the user's vector anew."""
+        self,
+        connection: sqlite3.Connection,
+        user: int,
+        owner: int | None,
+        result: AssociationResult,
+    ) -> AssociationResult:
+        """Set the owner of the changed faces, and update the vector of the user."""
         connection.executemany(
             "UPDATE faces SET user = ? WHERE key = ?",
-            [(owner, face.key) for face in outcome.done],
+            [(owner, face.key) for face in result.changed],
         )
         faces = self._faces.of_user(user, connection)
-        outcome.has_faces = bool(faces)
-        if outcome.done:
-            self._gather(user, faces)
-        return outcome
+        result.has_faces = bool(faces)
+        if result.changed:
+            self._update_vector(user, faces)
+        return result
 
-    def _gather(self, user: int, faces: Iterable[IndexedFace]) -> None:
-        """Make a user's vector from those of the user's faces."""
+    def _update_vector(self, user: int, faces: Iterable[IndexedFace]) -> None:
+        """Compute the vector of a user from the vectors of the user's faces."""
         vectors = [vector for face in faces if (vector := self._faces.vector(face)) is not None]
         with self._lock:
             if self._find(user) is not None:
                 self._vectors.remove([user])
             if vectors:
-                self._vectors.add(user, _of_length_1(np.sum(vectors, axis=0)))
+                self._vectors.add(user, _normalised(np.sum(vectors, axis=0)))
 
     def _vector(self, user: int) -> NDArray[np.float32] | None:
         with self._lock:
@@ -262,12 +287,12 @@ class Users:
             return None
 
     def search(self, vector: NDArray[np.float32], threshold: float, limit: int) -> list[UserMatch]:
-        """Return the users who look like a vector, the most alike first.
+        """Return the users similar to a vector, most similar first.
 
         Args:
             vector: shape (128,), length 1.
-            threshold: the least similarity to be returned, 0 to 100.
-            limit: the most users to return.
+            threshold: the minimum similarity, 0 to 100.
+            limit: the maximum number of users to return.
         """
         with self._lock:
             nearest = nearest_keys(self._vectors, vector, threshold, limit)
@@ -279,10 +304,15 @@ class Users:
         return [UserMatch(users[key], s) for key, s in nearest.items() if key in users]
 
     def search_by_user(self, user_id: str, threshold: float, limit: int) -> list[UserMatch]:
-        """Return the other users who look like one, the most alike first.
+        """Return the other users similar to a user, most similar first.
+
+        Args:
+            user_id: the user to compare with.
+            threshold: the minimum similarity, 0 to 100.
+            limit: the maximum number of users to return.
 
         Raises:
-            ResourceNotFoundException: there is no such user.
+            ResourceNotFoundException: the collection has no user with this id.
         """
         user = self.get(user_id)
         vector = self._vector(user.key)
@@ -292,16 +322,16 @@ class Users:
         return [match for match in matches if match.user.key != user.key][:limit]
 
 
-def _obstacle(face_id: str, face: IndexedFace | None) -> Refused | None:
-    """Say why a face can be neither given to a user nor taken away, if that is so."""
+def _check_owner(face_id: str, face: IndexedFace | None) -> UnsuccessfulFace | None:
+    """Return the failure of a face that is missing or belongs to another user, else None."""
     if face is None:
-        return Refused(face_id, ["FACE_NOT_FOUND"])
+        return UnsuccessfulFace(face_id, ["FACE_NOT_FOUND"])
     if face.user_id is not None:
-        return Refused(face_id, ["ASSOCIATED_TO_A_DIFFERENT_USER"], face.user_id)
+        return UnsuccessfulFace(face_id, ["ASSOCIATED_TO_A_DIFFERENT_USER"], face.user_id)
     return None
 
 
-def _of_length_1(total: NDArray[np.float32]) -> NDArray[np.float32]:
+def _normalised(total: NDArray[np.float32]) -> NDArray[np.float32]:
     length = float(np.linalg.norm(total)) or 1.0
     return np.asarray(total / length, np.float32)
 

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 _FIRST_CAPACITY: Final = 64
-_MOVED_AT_ONCE: Final = 16 * 1024 * 1024
+_COPY_BLOCK_BYTES: Final = 16 * 1024 * 1024
 
 
 class Neighbour(NamedTuple):
-    """A stored vector, and the cosine of its angle with the one searched for."""
+    """The key of a stored vector, and the cosine of its angle with the query vector."""
 
     key: int
     cosine: float
@@ -21,23 +21,30 @@ class Neighbour(NamedTuple):
 class VectorIndex:
     """Vectors under integer keys, in one contiguous float32 matrix.
 
-    The matrix grows by doubling; rows that were never written take no memory. A deleted row is
-    overwritten by one of the last, so nothing is rebuilt and no row is unused. A vector is found by
-    its key in a scan of the keys, a 64th of the matrix, which takes less than a millisecond for a
-    million; a dictionary would need a fifth more memory. Not safe to share between threads.
+    The matrix grows by doubling. Rows that were never written take no memory. Deleting a vector
+    moves one of the last rows into its place, so the rows stay contiguous. Looking up a key scans
+    all keys, a 64th of the size of the matrix; for a million vectors this takes less than a
+    millisecond. A dictionary would need a fifth more memory. Not safe to share between threads.
+
+    Args:
+        length: number of dimensions of each vector.
     """
 
     def __init__(self, length: int) -> None:
         self._count = 0
         self._keys: NDArray[np.int64] = np.empty(_FIRST_CAPACITY, np.int64)
-        self._memory = _memory(_FIRST_CAPACITY * length * np.dtype(np.float32).itemsize)
+        self._memory = _allocate(_FIRST_CAPACITY * length * np.dtype(np.float32).itemsize)
         self._matrix = _matrix(self._memory, length)
 
     def __len__(self) -> int:
         return self._count
 
     def __getitem__(self, key: int) -> NDArray[np.float32]:
-        """Return a copy of the vector stored under a key."""
+        """Return a copy of the vector with a key.
+
+        Raises:
+            KeyError: the index has no such key.
+        """
         (rows,) = np.nonzero(self._keys[: self._count] == key)
         if not rows.size:
             raise KeyError(key)
@@ -45,7 +52,7 @@ class VectorIndex:
         return vector
 
     def add(self, key: int, vector: NDArray[np.float32]) -> None:
-        """Store a unit vector under a new key."""
+        """Add a vector of length 1 under a new key."""
         if self._count == len(self._keys):
             self._grow()
         self._matrix[self._count] = vector
@@ -53,7 +60,7 @@ class VectorIndex:
         self._count += 1
 
     def remove(self, keys: Collection[int]) -> None:
-        """Forget the vectors stored under some keys."""
+        """Remove the vectors with these keys. Unknown keys are ignored."""
         removed = np.isin(self._keys[: self._count], np.fromiter(keys, np.int64, len(keys)))
         left = self._count - int(np.count_nonzero(removed))
         (gaps,) = np.nonzero(removed[:left])
@@ -63,9 +70,13 @@ class VectorIndex:
         self._count = left
 
     def search(self, vector: NDArray[np.float32], limit: int) -> Iterator[Neighbour]:
-        """Yield the stored vectors nearest to a unit vector, best first, at most ``limit``.
+        """Yield the stored vectors nearest to a query vector of length 1, nearest first.
 
-        The index must not change while the result is read.
+        The search is exact. Do not change the index while reading the result.
+
+        Args:
+            vector: the query, shape (length,).
+            limit: the maximum number of results.
         """
         cosines = self._matrix[: self._count] @ vector
         if limit < self._count:
@@ -77,19 +88,19 @@ class VectorIndex:
             yield Neighbour(int(self._keys[row]), float(cosines[row]))
 
     def _grow(self) -> None:
-        """Move everything to twice the room, a part at a time, so that nothing exists twice."""
-        larger = _memory(2 * len(self._memory))
+        """Double the capacity. Copy block by block, so that the data is never in memory twice."""
+        larger = _allocate(2 * len(self._memory))
         source, target = (np.frombuffer(memory, np.uint8) for memory in (self._memory, larger))
-        for start in range(0, len(source), _MOVED_AT_ONCE):
-            part = source[start : start + _MOVED_AT_ONCE]
+        for start in range(0, len(source), _COPY_BLOCK_BYTES):
+            part = source[start : start + _COPY_BLOCK_BYTES]
             target[start : start + len(part)] = part
             self._memory.madvise(mmap.MADV_DONTNEED, start, len(part))
         self._memory, self._matrix = larger, _matrix(larger, self._matrix.shape[1])
         self._keys = np.concatenate([self._keys, np.empty_like(self._keys)])
 
 
-def _memory(size: int) -> mmap.mmap:
-    """Return memory that is the system's until it is written, in large pages where it has such."""
+def _allocate(size: int) -> mmap.mmap:
+    """Return memory that takes no space until it is written, in huge pages where available."""
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         memory.madvise(mmap.MADV_HUGEPAGE)
