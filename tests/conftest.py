@@ -1,22 +1,18 @@
 """The whole service, on free ports of this machine, for every test that asks for it."""
 
-import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from chalicelib import clients
 from chalicelib.settings import Settings
-from facial_recognition.infra.stages import FORGET, Names, let_go, point
 from facial_recognition.local.api import LocalApi
 from facial_recognition.local.project import Project, install, set_up
-from facial_recognition.local.workers import APP
 from localaws.server import EmbeddedAWS
+from tests.support.paths import ROOT
+from tests.support.permissions import restrict
 from tests.support.service import Service
-
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="session")
@@ -40,33 +36,6 @@ def project(aws: EmbeddedAWS) -> Project:
     clients.s3(), clients.dynamodb(), clients.rekognition()
     os.environ["AWS_SDK_UA_APP_ID"] = "test"
     return project
-
-
-def restrict(aws: EmbeddedAWS, *, keeps_photographs: bool = True) -> None:
-    """Let routes and handlers do only what their policies on AWS allow."""
-    names = Names(Settings(), "*", "*")
-    policies = {
-        role: let_go(
-            # A deploy has written its own names into the files.
-            point(json.loads((ROOT / ".chalice" / name).read_text()), names, role),
-            names,
-            wanted=not keeps_photographs and role != FORGET,
-        )
-        for role, name in (
-            ("api", "policy-prod.json"),
-            ("index_photograph", "policy-prod-index_photograph.json"),
-            ("unindex_photograph", "policy-prod-unindex_photograph.json"),
-            (FORGET, "policy-prod-forget_unverified.json"),
-        )
-    }
-    workers = aws.workers
-    assert workers is not None
-
-    def role_of(caller: str) -> str | None:
-        handler = workers.handler_of(caller) or caller
-        return "api" if handler == APP else handler
-
-    aws.permissions.restrict(policies, role_of)
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,10 @@ from chalicelib.errors import FaceRegisteredToAnotherPerson, MalformedRequest, P
 from chalicelib.faces import Faces
 from chalicelib.images import from_bytes
 from chalicelib.messages import RegisterRequest, VerifyRequest
+from chalicelib.records import Records
 from chalicelib.registration import register
 from chalicelib.settings import Settings
-from chalicelib.storage import Photographs, Records
+from chalicelib.storage import Photographs
 from sample_photographs import photograph
 from tests.support.service import BUCKET, COLLECTION, TABLE, Service
 

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from chalicelib import images
 from chalicelib.errors import Problem
-from chalicelib.messages import CreateIndexRequest, RegisterRequest, VerifyRequest, read
+from chalicelib.http import problem_response, read_request
+from chalicelib.messages import CreateIndexRequest, RegisterRequest, VerifyRequest
 from tests.contract.corpus import odd_images
-from tests.unit.test_messages import request
+from tests.support.requests import gateway_request
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))
 INPUTS_OF_AN_EXAMPLE = 30
@@ -66,7 +67,7 @@ def ask(bodies: Sequence[bytes], types: Sequence[str] = TYPES, **query: str) -> 
                 if problem is not None:
                     assert 0 < len(problem.detail) < 1000
                     assert problem.status < 500
-                    problem.to_response("id")
+                    problem_response(problem, "id")
 
 
 def refusal(
@@ -74,7 +75,7 @@ def refusal(
 ) -> Problem | None:
     """Read a request; return why it is refused."""
     try:
-        read(request(body, content_type, **query), kind)
+        read_request(gateway_request(body, content_type, **query), kind)
     except Problem as problem:
         return problem
     return None

@@ -18,7 +18,7 @@ from chalice.app import (
 )
 from chalice.config import Config
 
-from chalicelib import messages
+from chalicelib.http import finish_response
 from facial_recognition.local.api import LocalApi
 from tests.contract.answers import assert_headers, problem
 
@@ -32,7 +32,7 @@ def guarded_app() -> Chalice:
 
     @app.middleware("http")
     def complete(request: Any, view: Any) -> Response:
-        return messages.complete(view(request), "id", {"Access-Control-Allow-Origin": "*"})
+        return finish_response(view(request), "id", {"Access-Control-Allow-Origin": "*"})
 
     @app.authorizer()
     def guard(request: AuthRequest) -> AuthResponse | None:
@@ -84,7 +84,7 @@ def test_chalices_own_errors_are_problems(
 def test_any_status_of_chalice_has_a_problem() -> None:
     statuses = {error.STATUS_CODE for error in ChaliceViewError.__subclasses__()}
     for status in statuses | {405, 415}:
-        answer = messages.complete(Response({"Message": SECRET}, {}, status), "id", {})
+        answer = finish_response(Response({"Message": SECRET}, {}, status), "id", {})
 
         assert SECRET not in answer.body
         assert answer.status_code >= 400

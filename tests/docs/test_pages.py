@@ -18,8 +18,8 @@ from awscli.clidriver import create_clidriver
 from chalicelib.settings import Settings
 from facial_recognition.infra import data
 from localaws.middleware.permissions.grants import as_table
-from tests.conftest import ROOT
 from tests.deploy.policies import FILES, committed
+from tests.support.paths import ROOT
 
 DOCS = ROOT / "docs"
 ADDRESSES = {"a": "href", "img": "src", "script": "src", "link": "href", "iframe": "src"}

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 import app
 from chalicelib.convergence import Converger
-from tests.conftest import restrict
+from tests.support.permissions import restrict
 from tests.support.service import Service
 
 

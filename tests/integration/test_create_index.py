@@ -3,7 +3,7 @@ import pytest
 from chalicelib import indexing
 from facial_recognition.local.project import Project
 from sample_photographs import landscape, photograph
-from tests.integration.test_register import problem
+from tests.support.problems import problem
 from tests.support.service import BUCKET, COLLECTION, Service
 
 

@@ -12,8 +12,9 @@ from chalicelib.audit import AuditTrail
 from chalicelib.convergence import Converger
 from chalicelib.errors import ServiceUnavailable
 from chalicelib.faces import Faces
+from chalicelib.records import Records
 from chalicelib.settings import Settings
-from chalicelib.storage import Photographs, Records
+from chalicelib.storage import Photographs
 from localaws.middleware.faults import Fault
 from localaws.services.events.schedules import Schedules
 from sample_photographs import photograph, resized
@@ -71,7 +72,7 @@ def age(service: Service, person_id: str, days: int) -> None:
 
 def forget(converger: Converger, settings: Settings = SETTINGS, seconds: float = 900) -> list[int]:
     """Run it; return how many persons were forgotten, and how many were left to be."""
-    with telemetry.record() as work:
+    with telemetry.collect() as work:
         forgetting.forget_unverified(converger, settings, lambda: seconds)
     assert work.persons_forgotten is not None
     assert work.persons_left is not None
@@ -242,15 +243,15 @@ def test_who_registers_while_being_forgotten_stays(
     both: Service, converger: Converger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     age(both, "biden", DAYS + 1)
-    several_at_once = forgetting._several_at_once
+    remove_strays = forgetting._remove_strays
 
-    def slowly(*arguments: Any) -> None:
-        several_at_once(*arguments)
+    def register_before(*arguments: Any) -> None:
         new = resized(photograph("biden.jpg"), 500)
         assert both.register(new, name="Joe Biden", personId="biden").status_code == 201
         both.settle()
+        remove_strays(*arguments)
 
-    monkeypatch.setattr(forgetting, "_several_at_once", slowly)
+    monkeypatch.setattr(forgetting, "_remove_strays", register_before)
     with pytest.raises(ServiceUnavailable, match="not be forgotten: 1"):
         forget(converger)
 

@@ -18,8 +18,8 @@ import requests
 from localaws.account import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
 from localaws.ports import PortUnusable, listen
 from sample_photographs import photograph
-from tests.conftest import ROOT
 from tests.infra.project import ProjectCopy
+from tests.support.paths import ROOT
 from tests.support.processes import (
     PATIENCE,
     localaws,

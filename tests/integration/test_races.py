@@ -46,16 +46,16 @@ class Meeting:
                 assert self._may_go_on.wait(TIMEOUT)
             return indexed
 
-        settle = app.records.settle
+        finish_attempt = app.records.finish_attempt
 
-        def settle_first(record: Any, attempt: str, *more: Any) -> None:
-            settle(record, attempt, *more)
+        def finish_first(record: Any, attempt: str, *more: Any) -> None:
+            finish_attempt(record, attempt, *more)
             if attempt == "second":
                 self.end_first()
 
         monkeypatch.setattr(app.faces, "index", slowly)
-        monkeypatch.setattr(app.records, "settle", settle_first)
-        monkeypatch.setattr(convergence, "TAKE_OVER", 0.0)
+        monkeypatch.setattr(app.records, "finish_attempt", finish_first)
+        monkeypatch.setattr(convergence, "TAKE_OVER_AFTER", 0.0)
 
     def _run(self, converger: Converger, name: str) -> None:
         self._outcomes[name] = converger.converge(KEY, name)
@@ -119,14 +119,14 @@ def test_a_face_stays_that_was_let_go_before_another_run_begins(
     letting_go: Converger, quiet: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     meeting = Meeting(monkeypatch, letting_go)
-    begin = app.records.begin
+    start_attempt = app.records.start_attempt
 
     def late(before: Any, attempt: str, *more: Any) -> Any:
         if attempt == "second":
             meeting.end_first()
-        return begin(before, attempt, *more)
+        return start_attempt(before, attempt, *more)
 
-    monkeypatch.setattr(app.records, "begin", late)
+    monkeypatch.setattr(app.records, "start_attempt", late)
 
     assert meeting.run()["second"].change == "unchanged"
 
@@ -161,16 +161,16 @@ def test_a_placeholder_with_another_name_keeps_its_face(
 def test_a_name_that_is_corrected_while_its_photograph_is_let_go_is_kept(
     letting_go: Converger, quiet: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    let_go = app.photographs.let_go
+    replace_with_placeholder = app.photographs.replace_with_placeholder
 
     def slowly(stored: Any) -> bool:
         monkeypatch.undo()
         corrected = {"name": "Barack%20Obama", "consent": "v2"}
         image = photograph("obama.jpg")
         quiet.s3.put_object(Bucket=BUCKET, Key=KEY, Body=image, Metadata=corrected)
-        return let_go(stored)
+        return replace_with_placeholder(stored)
 
-    monkeypatch.setattr(app.photographs, "let_go", slowly)
+    monkeypatch.setattr(app.photographs, "replace_with_placeholder", slowly)
 
     letting_go.converge(KEY, uuid4().hex)
 
@@ -187,20 +187,20 @@ def test_a_face_that_a_repair_took_away_while_it_was_indexed_is_indexed_again(
 ) -> None:
     repairing = threading.current_thread()
     meeting = Meeting(monkeypatch, app.converger())
-    forget: Callable[[list[str]], None] = app.faces.forget
+    delete: Callable[[list[str]], None] = app.faces.delete
 
     def late(face_ids: list[str]) -> None:
         if face_ids and threading.current_thread() is repairing:
             meeting.end_first()  # it looks a last time, and finds its face
-        forget(face_ids)
+        delete(face_ids)
 
-    monkeypatch.setattr(app.faces, "forget", late)
+    monkeypatch.setattr(app.faces, "delete", late)
     meeting.begin_first()
 
     walk = Walk(app.converger(), None, repair=True)
     for step in walk.steps(Position("faces")):
         if step.key:
-            app.converger().converge(step.key, uuid4().hex, anew=step.anew)
+            app.converger().converge(step.key, uuid4().hex, force=step.force)
 
     assert walk.repaired.faces == 1
     assert quiet.whose(photograph("obama2.jpg")) == "obama"

@@ -17,6 +17,7 @@ from sample_photographs import (
     resized,
     rotated,
 )
+from tests.support.problems import problem
 from tests.support.service import BUCKET, Service, without_events
 
 OBAMA, BIDEN = "obama.jpg", "biden.jpg"
@@ -289,19 +290,6 @@ class TestUploads:
         self.allow(service)
 
         assert service.items() == {}
-
-
-def problem(answer: requests.Response, status: int) -> str:
-    """Check that an answer is a problem of this status; return its code."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    body: dict[str, Any] = answer.json()
-    assert body["status"] == status
-    assert body["type"]
-    assert body["title"]
-    assert body["detail"]
-    assert body["requestId"]
-    return str(body["code"])
 
 
 def test_a_bystander_is_not_taken_for_the_person(service: Service) -> None:

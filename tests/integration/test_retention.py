@@ -54,14 +54,14 @@ def test_a_later_photograph_is_not_lost(
     service: Service, letting_go: Converger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.upload(KEY, photograph("obama.jpg"))
-    let_go = app.photographs.let_go
+    replace_with_placeholder = app.photographs.replace_with_placeholder
 
     def slowly(stored: object) -> bool:
         monkeypatch.undo()
         service.upload(KEY, photograph("biden.jpg"))
-        return let_go(stored)  # type: ignore[arg-type]
+        return replace_with_placeholder(stored)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(app.photographs, "let_go", slowly)
+    monkeypatch.setattr(app.photographs, "replace_with_placeholder", slowly)
     letting_go.converge(KEY, uuid4().hex)
     service.settle()
 

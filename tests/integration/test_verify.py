@@ -2,7 +2,7 @@ import pytest
 
 from chalicelib import verification
 from sample_photographs import group, landscape, photograph
-from tests.integration.test_register import problem
+from tests.support.problems import problem
 from tests.support.service import TABLE, Service
 
 
@@ -73,7 +73,7 @@ def test_is_it_this_person(club: Service) -> None:
 def test_is_it_this_person_among_many_who_are_more_similar(
     club: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verification, "MOST_FACES", 1)
+    monkeypatch.setattr(verification, "MAX_FACES", 1)
 
     answer = club.verify(photograph("obama2.jpg"), personId="biden", threshold=0).json()
 

@@ -1,20 +1,10 @@
 import base64
-import io
 
 import pytest
-from PIL import Image
 
 from chalicelib import images
 from chalicelib.errors import ImageTooLarge, ImageTooSmall, UnsupportedImage
-
-
-def encoded(kind: str, size: tuple[int, int] = (120, 90), **options: object) -> bytes:
-    file = io.BytesIO()
-    Image.effect_noise(size, 60).convert("RGB").save(file, kind, **options)
-    return file.getvalue()
-
-
-JPEG, PROGRESSIVE, PNG = encoded("JPEG"), encoded("JPEG", progressive=True), encoded("PNG")
+from tests.support.images import JPEG, PNG, PROGRESSIVE, encoded
 
 
 @pytest.mark.parametrize(

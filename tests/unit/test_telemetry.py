@@ -96,7 +96,7 @@ def test_a_person_is_a_hash_that_only_the_stage_can_make(log: list[dict[str, Any
 def test_nothing_is_noted_where_nobody_asked() -> None:
     telemetry.current().calls.append(("Query", 1.0))
 
-    with telemetry.record() as work:
+    with telemetry.collect() as work:
         assert work.calls == []
 
 
@@ -105,10 +105,10 @@ def test_threads_note_for_whom_they_work_and_for_nobody_else() -> None:
         telemetry.current().calls.append((operation, 0.0))
 
     with ThreadPoolExecutor(4) as threads:
-        with telemetry.record() as ours:
+        with telemetry.collect() as ours:
             list(threads.map(telemetry.carried(note), map(str, range(50))))
             list(threads.map(note, ["nobody's"] * 4))
-        with telemetry.record() as other:
+        with telemetry.collect() as other:
             list(threads.map(telemetry.carried(note), ["other"]))
 
     assert sorted(ours.calls) == sorted((str(number), 0.0) for number in range(50))
@@ -120,7 +120,7 @@ def test_calls_are_timed_whether_they_succeed_or_not() -> None:
     telemetry.watch(session.events)
     client = session.client("dynamodb", endpoint_url="http://127.0.0.1:9", config=NO_TRIES)
 
-    with telemetry.record() as work, pytest.raises(Exception, match="Could not connect"):
+    with telemetry.collect() as work, pytest.raises(Exception, match="Could not connect"):
         client.list_tables()
 
     [(operation, seconds)] = work.calls
@@ -133,7 +133,7 @@ def test_what_was_answered_without_asking_is_no_call() -> None:
     telemetry.watch(session.events)
     client = session.client("dynamodb")
 
-    with telemetry.record() as work, Stubber(client) as stub:
+    with telemetry.collect() as work, Stubber(client) as stub:
         stub.add_client_error("list_tables", "ThrottlingException")
         with pytest.raises(ClientError):
             client.list_tables()
