@@ -1,3 +1,5 @@
+"""Requests are read, or refused with the name of the bad field."""
+
 from typing import Any
 
 import pytest
@@ -35,7 +37,7 @@ def test_a_raw_photograph_is_read_with_query_parameters() -> None:
     assert (asked.person_id, asked.threshold, asked.max_matches) == ("ada", 97.5, 3)
 
 
-def test_a_body_without_a_type_and_an_empty_one_are_json() -> None:
+def test_a_body_without_a_type_and_an_empty_body_are_json() -> None:
     untyped = gateway_request(b'{"personId": "ada"}', None)
 
     assert read_request(untyped, CreateIndexRequest).person_id == "ada"
@@ -93,7 +95,7 @@ def test_numbers_have_bounds(fields: dict[str, Any], field: str) -> None:
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"7", b"\xff\xfe", b'{"name": "\\ud800"}', b"NaN"])
-def test_what_is_no_json_object_is_malformed(body: bytes) -> None:
+def test_other_bodies_than_json_objects_are_malformed(body: bytes) -> None:
     with pytest.raises(MalformedRequest):
         read_request(gateway_request(body), RegisterRequest)
 
@@ -113,6 +115,6 @@ def test_what_is_no_json_object_is_malformed(body: bytes) -> None:
     ],
     ids=["empty", "text", "large", "no name", "wrong type", "curl's default type"],
 )
-def test_a_raw_body_that_cannot_be_used_is_refused(raw: Request, problem: type[Problem]) -> None:
+def test_unusable_raw_bodies_are_refused(raw: Request, problem: type[Problem]) -> None:
     with pytest.raises(problem):
         read_request(raw, RegisterRequest)
