@@ -1,4 +1,4 @@
-"""Who may call the API, as each stage's ``AUTH`` says it to Chalice, and who does."""
+"""Who may call the API, as the ``AUTH`` of each stage says, and who calls it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,9 +9,9 @@ from chalicelib.settings import Settings
 
 
 def access(settings: Settings) -> dict[str, Any]:
-    """Return the arguments with which a route lets in only whom the stage wants.
+    """Return the arguments of a Chalice route that admit only the callers of this stage.
 
-    API Gateway enforces them: nobody else's request reaches the function.
+    API Gateway enforces them: other requests do not reach the function.
     """
     match settings.auth:
         case "api-key":
@@ -26,10 +26,10 @@ def access(settings: Settings) -> dict[str, Any]:
 
 
 def caller(context: Mapping[str, Any]) -> str | None:
-    """Say who asks, by API Gateway's request context; None where the API asks nobody who it is.
+    """Return the id of the caller from API Gateway's request context; None if the API is open.
 
-    The id is kept as it is: it names a client of the service or one of its operators, not the
-    person registered, and an auditor has to be able to read it.
+    The id is not hashed. It names a client or an operator of the service, not a registered person,
+    and an auditor has to be able to read it.
     """
     identity = context.get("identity") or {}
     claims = (context.get("authorizer") or {}).get("claims") or {}

@@ -1,4 +1,4 @@
-"""boto3's clients: made when first used, once, from one session."""
+"""The boto3 clients. Each is made on first use, once, and all share one session."""
 
 import logging
 import threading
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CONFIG = Config(
-    # API Gateway gives up after 29 seconds: three tries of a call that hangs fit into that.
+    # API Gateway gives up after 29 seconds. Three tries of a call that hangs fit into that.
     connect_timeout=1,
     read_timeout=5,
     retries={"mode": "standard", "total_max_attempts": 3},
 )
-# At DEBUG they write requests whole, with the name and the photograph in them; and Lambda's
-# setting for the level of logs is that of the root logger, from which these would take it.
+# At level DEBUG, these loggers write whole requests, with the name and the photograph. Lambda's
+# log level applies to the root logger, and these would inherit it.
 for _logger in ("boto3", "botocore", "s3transfer", "urllib3"):
     logging.getLogger(_logger).setLevel(logging.WARNING)
 
-_making = threading.RLock()  # a boto3 session may not make two clients at once
+_making = threading.RLock()  # a boto3 session cannot make two clients at once
 
 
 @cache
@@ -39,7 +39,7 @@ def _session() -> boto3.Session:
 @cache
 def s3() -> "S3Client":
     """Return the client of Amazon S3."""
-    # boto3 still presigns with version 2 in us-east-1, which newer regions refuse.
+    # In us-east-1, boto3 still presigns with signature version 2, which newer regions refuse.
     config = CONFIG.merge(Config(signature_version="s3v4"))
     with _making:
         return _session().client("s3", config=config)

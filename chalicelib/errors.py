@@ -1,13 +1,13 @@
-"""What can go wrong, and how it reads over HTTP: RFC 9457 problem details."""
+"""The errors of the domain, each with a stable code, a title and an HTTP status.
+
+:mod:`chalicelib.http` writes them as responses.
+"""
 
 from collections.abc import Iterable
 from http import HTTPStatus
 
-import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
-from chalice.app import Response
-
-PROBLEM_JSON = "application/problem+json"
+from msgspec import Struct
 
 THROTTLING_CODES = frozenset(
     {
@@ -21,37 +21,25 @@ THROTTLING_CODES = frozenset(
     }
 )
 """Error codes with which Rekognition, DynamoDB and S3 ask a caller to come back later."""
+MAX_ECHO = 100
+"""Characters of the caller's own text that a response repeats."""
 
 
-class FieldError(msgspec.Struct, frozen=True):
-    """One field of a request and what is wrong with it."""
+class FieldError(Struct, frozen=True):
+    """A field of a request, and its error."""
 
     field: str
     detail: str
 
 
-class ProblemDetails(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """An error as it is answered: RFC 9457, with a code for programs and an id for the logs."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    request_id: str
-    errors: tuple[FieldError, ...] = ()
-    """The fields that are to blame."""
-    person_id: str | None = None
-    """Whose the face is, where it is registered to another person."""
-
-
 class Problem(Exception):
-    """An error that a caller is told about, with a stable code and words for a person."""
+    """An error to report to the caller, with a code for programs and a sentence for people."""
 
     status: HTTPStatus = HTTPStatus.INTERNAL_SERVER_ERROR
     code: str = "internal"
     title: str = "Something went wrong on our side"
     retry_after: int | None = None
+    """Seconds after which the caller may try again."""
 
     def __init__(
         self,
@@ -60,36 +48,21 @@ class Problem(Exception):
         errors: Iterable[FieldError] = (),
         person_id: str | None = None,
     ) -> None:
-        """Take the sentence for the caller, the bad fields, and whose the face is already."""
+        """Describe one occurrence of the problem.
+
+        Args:
+            detail: a sentence for the caller.
+            errors: the fields that caused the problem.
+            person_id: the owner of the face, if it is registered to another person.
+        """
         super().__init__(detail)
         self.detail = detail
         self.errors = tuple(errors)
         self.person_id = person_id
 
-    def to_details(self, request_id: str) -> ProblemDetails:
-        """Describe the problem of a request."""
-        return ProblemDetails(
-            type=f"urn:facial-recognition:problem:{self.code}",
-            title=self.title,
-            status=int(self.status),
-            detail=self.detail,
-            code=self.code,
-            request_id=request_id,
-            errors=self.errors,
-            person_id=self.person_id,
-        )
-
-    def to_response(self, request_id: str) -> Response:
-        """Render as ``application/problem+json``."""
-        headers: dict[str, str | list[str]] = {"Content-Type": PROBLEM_JSON}
-        if self.retry_after is not None:
-            headers["Retry-After"] = str(self.retry_after)
-        body = msgspec.json.encode(self.to_details(request_id)).decode()
-        return Response(body, headers, int(self.status))
-
 
 class MalformedRequest(Problem):
-    """The request cannot be understood, or a field of it breaks a rule."""
+    """The request cannot be parsed, or a field breaks a rule."""
 
     status = HTTPStatus.BAD_REQUEST
     code = "malformed_request"
@@ -97,7 +70,7 @@ class MalformedRequest(Problem):
 
 
 class ImageMissing(Problem):
-    """The request carries no photograph though it needs one."""
+    """The request needs a photograph and carries none."""
 
     status = HTTPStatus.BAD_REQUEST
     code = "image_missing"
@@ -105,7 +78,7 @@ class ImageMissing(Problem):
 
 
 class UnsupportedMediaType(Problem):
-    """The body is of a type that this route does not read."""
+    """The route does not read bodies of this type."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     code = "unsupported_media_type"
@@ -113,7 +86,7 @@ class UnsupportedMediaType(Problem):
 
 
 class UnsupportedImage(Problem):
-    """The bytes are no JPEG or PNG, or a broken one."""
+    """The bytes are not a JPEG or a PNG, or the file is damaged."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     code = "unsupported_image"
@@ -121,7 +94,7 @@ class UnsupportedImage(Problem):
 
 
 class ImageTooLarge(Problem):
-    """The photograph holds more bytes or pixels than are accepted."""
+    """The photograph has more bytes or pixels than the service accepts."""
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     code = "image_too_large"
@@ -153,7 +126,7 @@ class SeveralFaces(Problem):
 
 
 class PoorQuality(Problem):
-    """The face is too small, too dark or too blurred to be recognised by."""
+    """The face is too small, too dark or too blurred to recognise a person by it."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     code = "poor_quality"
@@ -161,7 +134,7 @@ class PoorQuality(Problem):
 
 
 class FaceRegisteredToAnotherPerson(Problem):
-    """The face already belongs to somebody else."""
+    """The face is already registered to another person."""
 
     status = HTTPStatus.CONFLICT
     code = "face_registered_to_another_person"
@@ -177,7 +150,7 @@ class PersonUnknown(Problem):
 
 
 class PhotographNotKept(Problem):
-    """The face of a photograph is lost, and the photograph was not kept."""
+    """The face of a photograph is lost, and so is the photograph, because the stage keeps none."""
 
     status = HTTPStatus.GONE
     code = "photograph_not_kept"
@@ -185,7 +158,7 @@ class PhotographNotKept(Problem):
 
 
 class InvalidKey(Problem):
-    """The key of an object in S3 does not say whose photograph it is."""
+    """The key of an object in S3 names no person."""
 
     status = HTTPStatus.BAD_REQUEST
     code = "invalid_key"
@@ -193,7 +166,7 @@ class InvalidKey(Problem):
 
 
 class Throttled(Problem):
-    """AWS asks us to slow down."""
+    """AWS throttles the calls of the service."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS
     code = "throttled"
@@ -202,7 +175,7 @@ class Throttled(Problem):
 
 
 class ServiceUnavailable(Problem):
-    """A service that we need cannot be reached or is not set up."""
+    """A service that this one needs cannot be reached or is not set up."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "service_unavailable"
@@ -211,7 +184,7 @@ class ServiceUnavailable(Problem):
 
 
 class Unauthorized(Problem):
-    """The request does not say who is asking."""
+    """The request carries no valid credentials."""
 
     status = HTTPStatus.UNAUTHORIZED
     code = "unauthorized"
@@ -219,7 +192,7 @@ class Unauthorized(Problem):
 
 
 class Forbidden(Problem):
-    """Who is asking may not do this."""
+    """The caller is not allowed to make this request."""
 
     status = HTTPStatus.FORBIDDEN
     code = "forbidden"
@@ -227,7 +200,7 @@ class Forbidden(Problem):
 
 
 class NotFound(Problem):
-    """There is no such route."""
+    """The route does not exist."""
 
     status = HTTPStatus.NOT_FOUND
     code = "not_found"
@@ -235,7 +208,7 @@ class NotFound(Problem):
 
 
 class MethodNotAllowed(Problem):
-    """The route is there, but not for this method."""
+    """The route does not accept this method."""
 
     status = HTTPStatus.METHOD_NOT_ALLOWED
     code = "method_not_allowed"
@@ -243,7 +216,7 @@ class MethodNotAllowed(Problem):
 
 
 class RequestTimeout(Problem):
-    """The request has not arrived in time."""
+    """The request did not arrive in time."""
 
     status = HTTPStatus.REQUEST_TIMEOUT
     code = "request_timeout"
@@ -251,27 +224,17 @@ class RequestTimeout(Problem):
     retry_after = 1
 
 
-_OF_CHALICE = {
-    HTTPStatus.UNAUTHORIZED: Unauthorized("The credentials are missing or not valid."),
-    HTTPStatus.FORBIDDEN: Forbidden("These credentials do not allow this request."),
-    HTTPStatus.NOT_FOUND: NotFound("There is no such route."),
-    HTTPStatus.METHOD_NOT_ALLOWED: MethodNotAllowed("Send a POST request."),
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: UnsupportedMediaType("The type of the body is not read."),
-    HTTPStatus.TOO_MANY_REQUESTS: Throttled("The service is busy. Try again in a moment."),
-}
-
-
-def of_status(status: int) -> Problem:
-    """Say what the caller is told instead of the words that Chalice has for a status."""
-    if status in _OF_CHALICE:
-        return _OF_CHALICE[HTTPStatus(status)]
-    if status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return MalformedRequest("The request cannot be understood.")
-    return as_problem(RuntimeError())
+def malformed(field: str, detail: str) -> MalformedRequest:
+    """Return the problem of one malformed field."""
+    field = field[:MAX_ECHO].encode(errors="replace").decode()  # it may hold lone surrogates
+    return MalformedRequest(f"{field}: {detail}", errors=[FieldError(field, detail)])
 
 
 def as_problem(error: Exception) -> Problem:
-    """Say for any exception what the caller is told; nothing of its text is passed on."""
+    """Return the problem to report for any exception; nothing of an exception's text is passed on.
+
+    Only the text of a :class:`Problem` reaches the caller: it is written for callers.
+    """
     if isinstance(error, Problem):
         return error
     if isinstance(error, ClientError):

@@ -1,4 +1,4 @@
-"""The faces: Amazon Rekognition, and the collection that holds what it remembers of them."""
+"""The faces: Amazon Rekognition, and the collection of the faces that are indexed."""
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
@@ -16,7 +16,7 @@ from chalicelib.errors import (
     PoorQuality,
     UnsupportedImage,
 )
-from chalicelib.messages import BoundingBox, Face, Pose, Quality, SearchedFace
+from chalicelib.models import BoundingBox, Face, Pose, Quality, SearchedFace
 
 if TYPE_CHECKING:
     from mypy_boto3_rekognition import RekognitionClient
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         UnindexedFaceTypeDef,
     )
 
-MAX_DELETED_AT_ONCE = 4096
+_MAX_DELETED = 4096  # faces in one DeleteFaces
 
 _REASONS = {
     "EXTREME_POSE": "turned away too far",
@@ -40,7 +40,7 @@ _REASONS = {
 
 
 class IndexedFace(Struct, frozen=True):
-    """A face that the collection has remembered."""
+    """A face that was added to the collection."""
 
     face_id: str
     face: Face
@@ -48,7 +48,7 @@ class IndexedFace(Struct, frozen=True):
 
 
 class SimilarFace(Struct, frozen=True):
-    """A face of the collection that resembles the one looked for; similarity 0 to 100."""
+    """A face of the collection that is similar to the searched one; similarity 0 to 100."""
 
     face_id: str
     external_image_id: str
@@ -57,49 +57,57 @@ class SimilarFace(Struct, frozen=True):
     @property
     def person_id(self) -> str:
         """The person whose photograph this face was indexed from."""
-        return whose(self.external_image_id)
+        return person_of_image_id(self.external_image_id)
 
 
 class Search(Struct, frozen=True):
-    """The face looked for, and what resembles it, best first."""
+    """The searched face and the faces similar to it, the most similar first."""
 
     face: SearchedFace
     similar: list[SimilarFace]
 
 
 def external_image_id(person_id: str, image_key: str) -> str:
-    """Name a photograph to Rekognition: unique, and in the few characters that it allows."""
+    """Return the ``ExternalImageId`` of a photograph.
+
+    It is unique, and it holds only characters that Rekognition allows there.
+    """
     return f"{person_id}:{sha256(image_key.encode()).hexdigest()[:32]}"
 
 
-def whose(external_image_id: str) -> str:
-    """Say whose photograph Rekognition calls so."""
+def person_of_image_id(external_image_id: str) -> str:
+    """Return the id of the person whose photograph has an ``ExternalImageId``."""
     return external_image_id.partition(":")[0]
 
 
 class Faces:
     """One Rekognition collection.
 
-    Every method raises :class:`botocore.exceptions.ClientError` for what is not the
-    photograph's fault: throttling, a missing collection or a missing permission.
+    Methods raise :class:`botocore.exceptions.ClientError` for errors that the photograph did not
+    cause: throttling, a missing collection or a missing permission.
     """
 
     def __init__(self, client: "Callable[[], RekognitionClient]", collection_id: str) -> None:
-        """Take a function that gives the client, so that it is made only when needed."""
+        """Use a collection.
+
+        Args:
+            client: returns the boto3 client; called on first use.
+            collection_id: id of the collection.
+        """
         self._client = client
         self.collection_id = collection_id
 
     def create_collection(self) -> None:
-        """Make the collection unless it is there."""
+        """Create the collection unless it exists."""
         client = self._client()
         with suppress(client.exceptions.ResourceAlreadyExistsException):
             client.create_collection(CollectionId=self.collection_id)
 
     def detect(self, image: bytes) -> list[Face]:
-        """Find the faces in a photograph, the largest first.
+        """Return the faces in a photograph, the largest first.
 
         Raises:
-            UnsupportedImage, ImageTooLarge, ImageTooSmall: Rekognition cannot read it.
+            UnsupportedImage, ImageTooLarge, ImageTooSmall: Rekognition cannot read the image.
         """
         try:
             found = self._client().detect_faces(Image={"Bytes": image})
@@ -110,16 +118,16 @@ class Faces:
         return sorted(faces, key=lambda face: -face.bounding_box.width * face.bounding_box.height)
 
     def search(self, image: bytes, threshold: float, limit: int) -> Search:
-        """Look in the collection for the largest face of a photograph.
+        """Search the collection for the largest face of a photograph.
 
         Args:
             image: a JPEG or PNG of at most 5 MB.
-            threshold: similarity, 0 to 100, from which a face counts.
-            limit: how many faces to give back, at most 4096.
+            threshold: lowest similarity to return, 0 to 100.
+            limit: most faces to return, up to 4096.
 
         Raises:
-            NoFace: the photograph shows none.
-            UnsupportedImage, ImageTooLarge, ImageTooSmall: Rekognition cannot read it.
+            NoFace: the photograph shows no face.
+            UnsupportedImage, ImageTooLarge, ImageTooSmall: Rekognition cannot read the image.
         """
         try:
             found = self._client().search_faces_by_image(
@@ -131,7 +139,8 @@ class Faces:
             )
         except ClientError as error:
             if error.response["Error"]["Code"] == "InvalidParameterException":
-                # Rekognition's word for it: the image was measured before it came here.
+                # Rekognition reports a missing face this way. It reports images that are too small
+                # the same way, but the request was read before, and its image is large enough.
                 raise NoFace("The photograph shows no face.") from error
             raise _as_image_problem(error) or error from error
         similar = [
@@ -148,14 +157,15 @@ class Faces:
     def index(
         self, bucket: str, image_key: str, version_id: str | None, person_id: str
     ) -> IndexedFace:
-        """Remember the largest face of a photograph in S3, and no other.
+        """Add the largest face of a photograph in S3 to the collection, and no other face.
 
-        Indexing the same photograph again gives the same face back. Without a version, Rekognition
-        reads what is stored when it comes to it.
+        Indexing the same photograph again returns the same face. Without a version, Rekognition
+        reads the object that is there when it opens the photograph.
 
         Raises:
-            NoFace, PoorQuality: its largest face could not be recognised later, or it shows none.
-            UnsupportedImage, ImageTooLarge, ImageTooSmall: Rekognition cannot read it.
+            NoFace: the photograph shows no face.
+            PoorQuality: nobody could be recognised by its largest face.
+            UnsupportedImage, ImageTooLarge, ImageTooSmall: Rekognition cannot read the image.
         """
         stored: S3ObjectTypeDef = {"Bucket": bucket, "Name": image_key}
         if version_id is not None:
@@ -173,36 +183,45 @@ class Faces:
         unindexed = answer.get("UnindexedFaces", [])
         telemetry.current().faces = len(answer["FaceRecords"]) + len(unindexed)
         if not answer["FaceRecords"]:
-            raise _why_not(unindexed)
+            raise _not_indexed(unindexed)
         record = answer["FaceRecords"][0]
         indexed = IndexedFace(
             record["Face"]["FaceId"],
             _face(record["FaceDetail"]),
             answer["FaceModelVersion"],
         )
-        # Rekognition leaves out poor faces before it takes the largest: that may be a bystander.
+        # Rekognition drops faces of poor quality before it picks the largest. So the face that it
+        # indexed may be a bystander's.
         area = _area(record["FaceDetail"])
         larger = [face for face in unindexed if _area(face["FaceDetail"]) > area]
         if larger:
-            self.forget([indexed.face_id])
-            raise _why_not(larger)
+            self.delete([indexed.face_id])
+            raise _not_indexed(larger)
         return indexed
 
-    def forget(self, face_ids: list[str]) -> None:
-        """Delete faces from the collection; one that is not there is no error."""
-        for start in range(0, len(face_ids), MAX_DELETED_AT_ONCE):
-            chunk = face_ids[start : start + MAX_DELETED_AT_ONCE]
+    def delete(self, face_ids: list[str]) -> None:
+        """Delete faces from the collection; a face that is not there is no error."""
+        for start in range(0, len(face_ids), _MAX_DELETED):
+            chunk = face_ids[start : start + _MAX_DELETED]
             self._client().delete_faces(CollectionId=self.collection_id, FaceIds=chunk)
 
     def present(self, face_ids: list[str]) -> set[str]:
-        """Return those of some faces that are in the collection."""
+        """Return the faces that are in the collection, out of the given ones."""
         if not face_ids:
             return set()
         answer = self._client().list_faces(CollectionId=self.collection_id, FaceIds=face_ids)
         return {face["FaceId"] for face in answer["Faces"]}
 
-    def page(self, token: str | None, limit: int) -> tuple[list[str], str | None]:
-        """List faces, from the token of the page before on; None begins and ends."""
+    def list_page(self, token: str | None, limit: int) -> tuple[list[str], str | None]:
+        """List up to ``limit`` faces.
+
+        Args:
+            token: the token of the page before; None for the first page.
+            limit: most faces to return.
+
+        Returns:
+            The ids of the faces, and the token of the next page; None at the end.
+        """
         request: Any = {} if token is None else {"NextToken": token}
         answer = self._client().list_faces(
             CollectionId=self.collection_id, MaxResults=limit, **request
@@ -210,21 +229,21 @@ class Faces:
         return [face["FaceId"] for face in answer["Faces"]], answer.get("NextToken")
 
     def of_persons(self, person_ids: Collection[str]) -> Iterator[tuple[str, str]]:
-        """Walk the whole collection for the faces that were indexed from persons' photographs.
+        """List the whole collection for the faces that were indexed from persons' photographs.
 
         Yields:
-            The id of each, and its photograph's ``ExternalImageId``.
+            The id of each face, and the ``ExternalImageId`` of its photograph.
         """
-        for face_id, external in self._all():
-            if whose(external) in person_ids:
-                yield face_id, external
+        for face_id, image_id in self._list_all():
+            if person_of_image_id(image_id) in person_ids:
+                yield face_id, image_id
 
     def of_photograph(self, image_key: str, person_id: str) -> list[str]:
-        """Walk the whole collection for the faces that were indexed from a photograph."""
+        """List the whole collection for the faces that were indexed from a photograph."""
         wanted = external_image_id(person_id, image_key)
-        return [face_id for face_id, external in self._all() if external == wanted]
+        return [face_id for face_id, image_id in self._list_all() if image_id == wanted]
 
-    def _all(self) -> Iterator[tuple[str, str]]:
+    def _list_all(self) -> Iterator[tuple[str, str]]:
         pages = self._client().get_paginator("list_faces")
         for page in pages.paginate(CollectionId=self.collection_id):
             for face in page["Faces"]:
@@ -232,7 +251,7 @@ class Faces:
 
 
 def _as_image_problem(error: ClientError) -> Exception | None:
-    """Translate what Rekognition says of an image; None for what is not the image's fault."""
+    """Translate Rekognition's error about an image; None for an error the image did not cause."""
     code = error.response["Error"]["Code"]
     if code == "InvalidImageFormatException":
         return UnsupportedImage("The image is damaged, or neither a JPEG nor a PNG.")
@@ -243,7 +262,8 @@ def _as_image_problem(error: ClientError) -> Exception | None:
     return None
 
 
-def _why_not(unindexed: "list[UnindexedFaceTypeDef]") -> Exception:
+def _not_indexed(unindexed: "list[UnindexedFaceTypeDef]") -> Exception:
+    """Return the problem of a photograph of which Rekognition indexed no face."""
     if not unindexed:
         return NoFace("The photograph shows no face.")
     largest = max(unindexed, key=lambda face: _area(face["FaceDetail"]))

@@ -1,11 +1,11 @@
-"""Forget persons: photographs in all their versions, faces and records.
+"""Forget people: delete their photographs in all versions, their faces and their records.
 
-What stays is the audit trail, which holds no name, no person id and nothing of a face.
+The audit trail stays. It holds no name, no person id and nothing of a face.
 """
 
 import random
 from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from uuid import uuid4
 
@@ -14,49 +14,51 @@ from msgspec import Struct
 from chalicelib import telemetry
 from chalicelib.convergence import Converger
 from chalicelib.errors import ServiceUnavailable
-from chalicelib.faces import external_image_id, whose
+from chalicelib.faces import external_image_id, person_of_image_id
+from chalicelib.keys import folder_of
+from chalicelib.pacing import PacedExecutor
+from chalicelib.records import Records
 from chalicelib.settings import Settings
-from chalicelib.storage import Records, folder_of
 
 BATCH = 100
-"""Persons forgotten together, so that table and collection are walked through once for them."""
-AT_ONCE = 8
+"""People forgotten together: table and collection are read once for all of them."""
 TRIES = 3
+"""Tries to forget a batch."""
 SPARE_SECONDS = 120.0
-"""Time within which a batch is forgotten; with less of it left, none is begun."""
+"""Time that a batch needs. With less time left, none is started."""
 CALLER = "FORGET_AFTER_DAYS"
-"""By whom the audit trail says that somebody was forgotten whom nobody asked to forget."""
+"""Caller in the audit trail, for people whom the daily run forgets."""
 
 
 class Traces(Struct, rename="camel"):
-    """How much there is of persons, place by place."""
+    """Number of items that the service holds of a person."""
 
     versions: int = 0
-    """Of objects in S3, and marks of those deleted."""
+    """Versions of objects in S3, and delete markers."""
     uploads: int = 0
-    """That have begun in S3 and not ended."""
+    """Unfinished multipart uploads in S3."""
     records: int = 0
     """Items of the table."""
     faces: int = 0
-    """In the collection."""
+    """Faces in the collection."""
 
     def __bool__(self) -> bool:
-        """Say whether there is anything."""
+        """Return whether there is anything."""
         return any((self.versions, self.uploads, self.records, self.faces))
 
 
 def traces(converger: Converger, person_ids: Collection[str]) -> dict[str, Traces]:
-    """Look everywhere for persons: at all versions, the whole table, the whole collection."""
+    """Return the traces of people; this reads the whole table and the whole collection."""
     photographs = converger.photographs
     found = {person_id: Traces() for person_id in person_ids}
     for person_id, of_person in found.items():
         folder = folder_of(person_id)
         of_person.versions = sum(1 for _ in photographs.versions(folder))
         of_person.uploads = sum(1 for _ in photographs.unfinished_uploads(folder))
-    for person_id, _, _ in converger.records.naming(person_ids):
+    for person_id, _, _ in converger.records.items_of(person_ids):
         found[person_id].records += 1
-    for _, external in converger.faces.of_persons(person_ids):
-        found[whose(external)].faces += 1
+    for _, image_id in converger.faces.of_persons(person_ids):
+        found[person_of_image_id(image_id)].faces += 1
     return found
 
 
@@ -64,99 +66,103 @@ def forget(
     converger: Converger,
     person_ids: Collection[str],
     caller: str,
-    work: "Callable[[Callable[[str], None], list[str]], object]",
+    executor: PacedExecutor,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> set[str]:
-    """Remove all that there is of persons, look again, and note it in the audit trail.
+    """Delete everything about people, look again, and add an entry to the audit trail.
 
     It may be stopped at any point and be called again.
 
     Args:
-        converger: where.
-        person_ids: who.
-        caller: who wants it, for the audit trail.
-        work: calls a function with each of some keys, perhaps several at once.
+        converger: gives access to bucket, table and collection.
+        person_ids: the people.
+        caller: who wants this, for the audit trail.
+        executor: sets the pace.
+        advance: called with 1 for each photograph that is gone.
 
     Returns:
-        Those of whom something is left, because it came while the rest was removed.
+        The people of whom something is left, because it came in meanwhile.
     """
     photographs = converger.photographs
     keys: set[str] = set()
     for person_id in person_ids:
         folder = folder_of(person_id)
         for upload in list(photographs.unfinished_uploads(folder)):
-            photographs.abort(upload)
+            photographs.abort_upload(upload)
         versions = list(photographs.versions(folder))
-        photographs.delete(versions)
+        photographs.delete_versions(versions)
         keys |= {version.key for version in versions}
 
-    # The events of the removals bring the same about, later: whoever comes second finds it done.
+    # The events of the deletions do the same, later. Whoever comes second finds nothing to do.
     def converge(key: str) -> None:
         try:
             converger.converge(key, uuid4().hex)
-        except Exception as error:  # what it leaves is removed all the same
+        except Exception as error:  # the strays are removed below
             telemetry.failure(error)
 
-    work(converge, sorted(keys))
+    with closing(executor.run(converge, sorted(keys))) as outcomes:
+        for _ in outcomes:
+            advance(1)
     _remove_strays(converger, person_ids)
     left = {person_id for person_id, found in traces(converger, person_ids).items() if found}
     for person_id in person_ids:
         if person_id not in left:
-            converger.audit.forgotten(person_id, caller)
+            converger.audit.add_forgotten(person_id, caller)
     return left
 
 
 def _remove_strays(converger: Converger, person_ids: Collection[str]) -> None:
-    """Remove what no photograph accounts for."""
+    """Delete the faces and items that belong to no photograph."""
     faces = list(converger.faces.of_persons(person_ids))
-    items = list(converger.records.naming(person_ids))
-    # Looked for last, so that nothing is removed of a photograph that has come meanwhile.
+    items = list(converger.records.items_of(person_ids))
+    # Photographs are listed last, so that nothing of one that came in meanwhile is deleted.
     present = {
         photograph.key: external_image_id(person_id, photograph.key)
         for person_id in person_ids
-        for photograph in converger.photographs.below(folder_of(person_id))
+        for photograph in converger.photographs.list_all(folder_of(person_id))
     }
-    accounted = set(present.values())
-    converger.faces.forget([face_id for face_id, name in faces if name not in accounted])
-    converger.records.delete(id_ for _, id_, key in items if key not in present)
+    image_ids = set(present.values())
+    converger.faces.delete([face_id for face_id, image_id in faces if image_id not in image_ids])
+    converger.records.delete_items(id_ for _, id_, key in items if key not in present)
 
 
-# --- whoever was not verified for long ------------------------------------------------------
+# --- the daily run --------------------------------------------------------------------------
 
 
 def forget_unverified(
     converger: Converger, settings: Settings, seconds_left: Callable[[], float]
 ) -> None:
-    """Forget whom no photograph was verified as for as many days as the settings say.
+    """Forget the people who were not verified for ``FORGET_AFTER_DAYS`` days.
 
-    What is not done when the time runs out, is done by the next call. What failed is logged, and
-    the others are forgotten all the same.
+    If the time runs out, the next call continues. Failures are logged, and the other people are
+    forgotten all the same.
 
     Args:
-        converger: where.
-        settings: after how many days.
-        seconds_left: tells how long this may still go on.
+        converger: gives access to bucket, table and collection.
+        settings: hold the number of days.
+        seconds_left: returns the time that is left to the call.
 
     Raises:
-        chalicelib.errors.ServiceUnavailable: not all could be forgotten.
+        chalicelib.errors.ServiceUnavailable: some people could not be forgotten.
     """
     since = settings.verifications_noted_since
-    assert since is not None, "the settings say so"
+    assert since is not None, "Settings requires it with FORGET_AFTER_DAYS"
     limit = datetime.now(UTC).date() - timedelta(days=settings.forget_after_days)
     work = telemetry.current()
     work.persons_forgotten = work.persons_left = 0
     failed: set[str] = set()
-    come: set[str] = set()
-    while since < limit:  # before that day verifications were not noted
-        # Looked at anew for each batch: somebody may just have come after all.
-        due = _last_seen_before(limit.isoformat(), converger.records) - come
+    returned: set[str] = set()
+    while since < limit:  # otherwise verifications have not been noted for long enough
+        # The table is read again for each batch: somebody due may have been verified meanwhile.
+        due = _inactive_since(limit.isoformat(), converger.records) - returned
         work.persons_left = len(due)
         due -= failed
         if not due or seconds_left() < SPARE_SECONDS:
             break
-        # By chance, so that who cannot be forgotten does not keep the same others waiting.
+        # A random batch, so that people who cannot be forgotten do not always delay the same ones.
         batch = set(random.sample(sorted(due), min(BATCH, len(due))))
-        come |= {person_id for person_id in batch if _has_come(person_id, limit, converger)}
-        batch -= come
+        returned |= {person_id for person_id in batch if _has_returned(person_id, limit, converger)}
+        batch -= returned
         left = _forget_batch(converger, batch)
         failed |= left
         work.persons_forgotten += len(batch - left)
@@ -164,35 +170,29 @@ def forget_unverified(
         raise ServiceUnavailable(f"Persons who could not be forgotten: {len(failed)}")
 
 
-def _last_seen_before(day: str, records: Records) -> set[str]:
-    """Return the persons of whom all that is recorded is older; some 200 bytes for each person."""
+def _inactive_since(day: str, records: Records) -> set[str]:
+    """Return the people who were last active before a day; needs some 200 bytes for each person."""
     last: dict[str, str] = {}
-    for person_id, seen in records.days():
-        last[person_id] = max(seen, last.get(person_id, ""))
-    return {person_id for person_id, seen in last.items() if seen < day}
+    for person_id, active in records.active_days():
+        last[person_id] = max(active, last.get(person_id, ""))
+    return {person_id for person_id, active in last.items() if active < day}
 
 
-def _has_come(person_id: str, limit: date, converger: Converger) -> bool:
-    """Say whether a person has a new photograph, which may not be indexed yet."""
-    photographs = converger.photographs.below(folder_of(person_id))
+def _has_returned(person_id: str, limit: date, converger: Converger) -> bool:
+    """Return whether a person has a new photograph; it may not be indexed yet."""
+    photographs = converger.photographs.list_all(folder_of(person_id))
     return any(photograph.day >= limit.isoformat() for photograph in photographs)
 
 
 def _forget_batch(converger: Converger, person_ids: set[str]) -> set[str]:
-    """Forget persons; return those who could not be forgotten.
+    """Forget people; return those who could not be forgotten.
 
-    It is done again at once when it fails: by then nothing may be recorded of them any more by
-    which the next call would know them.
+    A failure is retried at once. The next call of the daily run may not find these people any more:
+    their records may be deleted already.
     """
     for _ in range(TRIES):
         try:
-            return forget(converger, person_ids, CALLER, _several_at_once)
+            return forget(converger, person_ids, CALLER, PacedExecutor())
         except Exception as error:
             telemetry.failure(error)
     return person_ids
-
-
-def _several_at_once(converge: Callable[[str], None], keys: list[str]) -> None:
-    with ThreadPoolExecutor(AT_ONCE) as threads:
-        for done in [threads.submit(telemetry.carried(converge), key) for key in keys]:
-            done.result()

@@ -1,7 +1,6 @@
-"""What counts as a photograph: taken out of its envelope, recognised by content, measured.
+"""Photographs: decode them, tell their type from their content, and measure them.
 
-Only headers are read here. The pixels are Rekognition's business, and no image library has to
-be loaded into Lambda for what a few bytes tell.
+This module reads headers only. Rekognition reads the pixels, so Lambda loads no image library.
 """
 
 import hashlib
@@ -16,36 +15,36 @@ import msgspec
 from chalicelib.errors import ImageTooLarge, ImageTooSmall, UnsupportedImage
 
 MAX_INLINE_BYTES = 4 * 1024 * 1024
-"""A photograph inside a request: Lambda takes 6 MB, less base64 and envelope."""
+"""Limit of a photograph in a request: Lambda's 6 MB, less base64 and the other fields."""
 MAX_STORED_BYTES = 15 * 1024 * 1024
-"""A photograph in S3: Rekognition reads no larger one."""
+"""Limit of a photograph in S3: Rekognition reads none that is larger."""
 MIN_SIDE = 80
-"""Pixels: Rekognition refuses an image that is smaller in either direction."""
+"""Shortest side, in pixels: Rekognition refuses smaller images."""
 MAX_PIXELS = 256 * 1024**2 // 3
-"""Which make 256 MiB when decoded: more is taken for an attempt to exhaust whoever decodes it."""
+"""Limit that makes 256 MiB of decoded pixels. A larger image is an attempt to exhaust memory."""
 
 JPEG = "image/jpeg"
 PNG = "image/png"
 EXTENSIONS = {JPEG: "jpg", PNG: "png"}
 
 WHERE_TO_WITH_LARGE_ONES = (
-    f"A photograph in a request may have {MAX_INLINE_BYTES // 1024**2} MiB. Make it smaller; or, to"
-    " register it, leave it out of the request to get an address to which up to"
-    f" {MAX_STORED_BYTES // 1024**2} MiB can be uploaded."
+    f"A photograph in a request may have {MAX_INLINE_BYTES // 1024**2} MiB. Make it smaller. To"
+    " register a larger one, send the request without it: the response has an address for uploads"
+    f" of up to {MAX_STORED_BYTES // 1024**2} MiB."
 )
 
 _DATA_URL = re.compile(r"\s{0,9}data:[^,]{0,200};base64,", re.IGNORECASE)
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _JPEG_SIGNATURE = b"\xff\xd8\xff"
 _JPEG_FILL = re.compile(rb"\xff+")
-"""What a marker begins with."""
+"""Start of a marker."""
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
-"""A marker inside entropy-coded data: there 0xFF is followed by zero or a restart marker only."""
+"""A marker that ends entropy-coded data. Inside the data, zero or a restart marker follows 0xFF."""
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_SCAN, _JPEG_END = 0xDA, 0xD9
 
-_MOST_SEGMENTS = 10_000
-"""A file of 4 MiB has a few hundred segments or chunks; what has more is made to keep us busy."""
+_MAX_SEGMENTS = 10_000
+"""A file of 4 MiB has a few hundred segments or chunks. One with many more is an attack."""
 
 _OTHERS = (
     (re.compile(rb"GIF8[79]a"), "a GIF"),
@@ -68,11 +67,10 @@ _OTHERS = (
 
 
 class Photograph:
-    """A JPEG or PNG that is whole, with its size in pixels as stored (before EXIF rotation)."""
+    """A complete JPEG or PNG. Width and height are in pixels, before the EXIF rotation."""
 
-    # No dataclass: msgspec would read one member by member instead of asking for the photograph.
+    # This is no dataclass, because msgspec would decode one field by field.
     def __init__(self, data: bytes, media_type: str, width: int, height: int) -> None:
-        """Take what :func:`from_bytes` found out."""
         self.data = data
         self.media_type = media_type
         self.width = width
@@ -85,7 +83,7 @@ class Photograph:
 
 
 def from_base64(text: str) -> Photograph:
-    """Read a photograph from base64 or a ``data:`` URL.
+    """Return the photograph of a base64 text or a ``data:`` URL.
 
     Raises:
         UnsupportedImage, ImageTooLarge, ImageTooSmall: as :func:`from_bytes`.
@@ -95,7 +93,7 @@ def from_base64(text: str) -> Photograph:
     try:
         try:
             data = decoded(encoded)
-        except msgspec.ValidationError:  # it may be wrapped
+        except msgspec.ValidationError:  # the text may be wrapped
             data = decoded("".join(encoded.split()))
     except msgspec.ValidationError:
         raise UnsupportedImage("The image is not valid base64.") from None
@@ -103,23 +101,23 @@ def from_base64(text: str) -> Photograph:
 
 
 def decoded(text: str) -> bytes:
-    """Decode base64, strictly; msgspec does it in a quarter of binascii's time.
+    """Decode base64 strictly; msgspec needs a quarter of binascii's time.
 
     Raises:
-        msgspec.ValidationError: it is none.
+        msgspec.ValidationError: the text is not base64.
     """
     return msgspec.convert(text, bytes)
 
 
-def from_bytes(data: bytes, most: int = MAX_INLINE_BYTES) -> Photograph:
-    """Recognise a photograph by its content.
+def from_bytes(data: bytes, max_bytes: int = MAX_INLINE_BYTES) -> Photograph:
+    """Return the photograph that a file holds.
 
     Raises:
-        UnsupportedImage: it is no JPEG or PNG, or it is cut off or damaged.
-        ImageTooLarge: it has more than ``most`` bytes, or than :data:`MAX_PIXELS`.
+        UnsupportedImage: the file is not a JPEG or a PNG, or it is cut off or damaged.
+        ImageTooLarge: the file has more than ``max_bytes``, or more than :data:`MAX_PIXELS`.
         ImageTooSmall: a side has fewer than :data:`MIN_SIDE` pixels.
     """
-    if len(data) > most:
+    if len(data) > max_bytes:
         raise _too_large(len(data))
     try:
         if data.startswith(_JPEG_SIGNATURE):
@@ -127,18 +125,18 @@ def from_bytes(data: bytes, most: int = MAX_INLINE_BYTES) -> Photograph:
         elif data.startswith(_PNG_SIGNATURE):
             media_type, (width, height) = PNG, _png_size(data)
         else:
-            raise UnsupportedImage(_what_it_is(data))
+            raise UnsupportedImage(_not_supported(data))
     except (struct.error, IndexError):
-        raise UnsupportedImage("The image is damaged or was cut off on its way.") from None
+        raise UnsupportedImage("The image is damaged or was cut off.") from None
     if not width or not height:
-        raise UnsupportedImage("The image is damaged: it does not say how large it is.")
+        raise UnsupportedImage("The image is damaged: its size is missing.")
     if width * height > MAX_PIXELS:
         raise ImageTooLarge(
-            f"The image has {width}x{height} pixels; {MAX_PIXELS // 10**6} megapixels are read."
+            f"The image has {width}x{height} pixels. The limit is {MAX_PIXELS // 10**6} megapixels."
         )
     if min(width, height) < MIN_SIDE:
         raise ImageTooSmall(
-            f"The image has {width}x{height} pixels; at least {MIN_SIDE}x{MIN_SIDE} are needed."
+            f"The image has {width}x{height} pixels. It needs at least {MIN_SIDE}x{MIN_SIDE}."
         )
     return Photograph(data, media_type, width, height)
 
@@ -147,17 +145,18 @@ def _too_large(size: int) -> ImageTooLarge:
     return ImageTooLarge(f"The image has {size / 1024**2:.1f} MiB. {WHERE_TO_WITH_LARGE_ONES}")
 
 
-def _what_it_is(data: bytes) -> str:
+def _not_supported(data: bytes) -> str:
+    """Return why a file that is neither a JPEG nor a PNG is refused."""
     if not data:
         return "The image is empty."
     for pattern, name in _OTHERS:
         if pattern.match(data):
-            return f"The image is {name} file; only JPEG and PNG are read."
+            return f"The image is {name} file. Send a JPEG or a PNG."
     return "The image is neither a JPEG nor a PNG."
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
-    """Walk the segments of a JPEG to its end; return width and height of its frame.
+    """Return width and height of a JPEG's frame, after reading all segments to the end.
 
     Source: ITU-T T.81, annex B.
     """
@@ -167,14 +166,14 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
             height, width = struct.unpack_from(">HH", data, start + 3)
             size = width, height
     if size is None:
-        raise UnsupportedImage("The image is a JPEG without a picture in it.")
+        raise UnsupportedImage("The image is a JPEG without a picture.")
     return size
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield marker and offset of each segment's length field, up to the end of the image."""
+    """Yield the marker of each segment and the offset of its length field, up to the end marker."""
     position = 2
-    for _ in range(_MOST_SEGMENTS):
+    for _ in range(_MAX_SEGMENTS):
         fill = _JPEG_FILL.match(data, position)
         if fill is None:
             raise UnsupportedImage("The image is a damaged JPEG.")
@@ -188,19 +187,19 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
         if marker == _JPEG_SCAN:
             found = _JPEG_MARKER.search(data, position)
             if found is None:
-                raise UnsupportedImage("The image is a JPEG that was cut off on its way.")
+                raise UnsupportedImage("The image is a JPEG that was cut off.")
             position = found.start()
     raise UnsupportedImage("The image is a damaged JPEG.")
 
 
 def _png_size(data: bytes) -> tuple[int, int]:
-    """Walk the chunks of a PNG to its end; return width and height.
+    """Return width and height of a PNG, after reading all chunks to the end.
 
     Source: W3C Portable Network Graphics specification, section 5.
     """
     position, size, pixels = len(_PNG_SIGNATURE), None, False
-    view = memoryview(data)  # so that nothing is copied
-    for _ in range(_MOST_SEGMENTS):
+    view = memoryview(data)  # slices of it are not copied
+    for _ in range(_MAX_SEGMENTS):
         length, kind = struct.unpack_from(">I4s", data, position)
         body = view[position + 8 : position + 8 + length]
         (checksum,) = struct.unpack_from(">I", data, position + 8 + length)
@@ -211,7 +210,7 @@ def _png_size(data: bytes) -> tuple[int, int]:
         pixels = pixels or kind == b"IDAT"
         if kind == b"IEND":
             if size is None or not pixels:
-                raise UnsupportedImage("The image is a PNG without a picture in it.")
+                raise UnsupportedImage("The image is a PNG without a picture.")
             return size
         position += 12 + length
     raise UnsupportedImage("The image is a damaged PNG.")

@@ -11,18 +11,23 @@ from chalicelib.errors import (
     PhotographNotKept,
     PoorQuality,
     SeveralFaces,
+    malformed,
 )
 from chalicelib.faces import Faces
 from chalicelib.images import Photograph
-from chalicelib.messages import Face, Registered, RegisterRequest, malformed
+from chalicelib.keys import image_key
+from chalicelib.messages import Registered, RegisterRequest
+from chalicelib.models import Face
+from chalicelib.records import Records, today
 from chalicelib.settings import Settings
-from chalicelib.storage import MAX_NAME_BYTES, Photographs, Records, describe, image_key, today
+from chalicelib.storage import MAX_NAME_BYTES, Photographs, object_metadata
 
 BYSTANDER_SIZE = 1 / 3
-"""A face whose side is less than this part of the largest one's belongs to a bystander."""
+"""A face belongs to a bystander if its side is shorter than this part of the largest face's."""
 BYSTANDER_CONFIDENCE = 80.0
-"""What is less surely a face than this is no second person."""
-MOST_SIMILAR = 100
+"""A detection below this confidence does not count as a second person."""
+MAX_SIMILAR = 100
+"""Most similar faces to check for another person's."""
 
 
 def register(
@@ -35,18 +40,28 @@ def register(
     caller: str | None = None,
     largest: bool = False,
 ) -> tuple[Registered, bool]:
-    """Register a photograph, or allow one to be uploaded.
+    """Register a photograph, or return an address to upload one.
 
-    Indexing follows by itself, from the event of the stored object. Who the caller is, and which
-    text the person agreed to, is kept with the photograph. Of several faces, ``largest`` takes
-    that one, as indexing does, instead of refusing the photograph.
+    The photograph is stored with the name, the consent and the caller. The event of the stored
+    object indexes it.
+
+    Args:
+        request: the person, and the photograph if there is one.
+        photographs: where to store the photograph.
+        records: where to record it.
+        faces: the collection, to check for the same face of another person.
+        settings: hold the rules for a usable face.
+        caller: who registers the photograph.
+        largest: of several faces, use the largest instead of refusing the photograph.
 
     Returns:
-        The answer, and whether anything new came of it: False for the same photograph again.
+        The response, and whether the registration is new. It is not new if the same photograph of
+        the same person is registered already.
 
     Raises:
-        NoFace, SeveralFaces, PoorQuality: it does not show exactly one usable face.
-        FaceRegisteredToAnotherPerson: the face belongs to somebody else already.
+        MalformedRequest: the name is too long for S3.
+        NoFace, SeveralFaces, PoorQuality: the photograph does not show exactly one usable face.
+        FaceRegisteredToAnotherPerson: the face is registered to another person.
     """
     if len(quote(request.name)) > MAX_NAME_BYTES:
         raise malformed(
@@ -59,9 +74,9 @@ def register(
     work.measure(photograph)
     found = faces.detect(photograph.data)
     face = usable_face(found[:1] if largest else found, photograph, settings)
-    work.person_id = person_id = request.person_id or _made_up_id(request.name, photograph)
+    work.person_id = person_id = request.person_id or _new_person_id(request.name, photograph)
     key = image_key(person_id, photograph.sha256, photograph.media_type)
-    answer = Registered(
+    response = Registered(
         person_id=person_id,
         name=request.name,
         image_key=key,
@@ -69,43 +84,45 @@ def register(
         face=face,
     )
     _refuse_face_of_another(person_id, photograph, records, faces, settings)
-    metadata = describe(request.name, request.consent, caller)
+    metadata = object_metadata(request.name, request.consent, caller)
     if photographs.put(key, photograph, metadata, replace=False):
-        records.register(key, person_id, request.name, request.consent, caller)
-        return answer, True
+        records.add_registered(key, person_id, request.name, request.consent, caller)
+        return response, True
     record = records.photograph(key)
     consent = request.consent or (record.consent if record else None)
     is_lost = record is not None and record.reason == PhotographNotKept.code
     if record is None or is_lost or (record.name, record.consent) != (request.name, consent):
-        metadata = describe(request.name, consent, caller)
+        metadata = object_metadata(request.name, consent, caller)
         photographs.put(key, photograph, metadata, replace=True)
     elif record.status == "rejected":
         raise PoorQuality(record.detail or "The face could not be indexed.")
     if settings.verifications_noted_since is not None:
-        records.note_seen(person_id, today())
-    return answer, False
+        records.note_verified(person_id, today())
+    return response, False
 
 
 def usable_face(found: list[Face], photograph: Photograph, settings: Settings) -> Face:
-    """Take the one face of a photograph by which a person can be recognised later.
+    """Return the face of a photograph, if it is one person's and good enough to recognise them by.
 
     Args:
-        found: the faces in it, the largest first.
-        photograph: what they were found in.
-        settings: how large, light and sharp a face has to be.
+        found: the faces in the photograph, the largest first.
+        photograph: the photograph.
+        settings: hold the smallest size, brightness and sharpness.
 
     Raises:
-        NoFace, SeveralFaces, PoorQuality: there is none, more than one, or no usable one.
+        NoFace: there is no face.
+        SeveralFaces: there is more than one person.
+        PoorQuality: the face is too small, too dark or too blurred.
     """
     if not found:
         raise NoFace("The photograph shows no face.")
     largest = found[0]
-    least = _size(largest, photograph) * BYSTANDER_SIZE
+    min_size = _size(largest, photograph) * BYSTANDER_SIZE
     persons = [
         face
         for face in found
         if face is largest
-        or (face.confidence >= BYSTANDER_CONFIDENCE and _size(face, photograph) >= least)
+        or (face.confidence >= BYSTANDER_CONFIDENCE and _size(face, photograph) >= min_size)
     ]
     if len(persons) > 1:
         raise SeveralFaces(
@@ -126,31 +143,27 @@ def usable_face(found: list[Face], photograph: Photograph, settings: Settings) -
 
 
 def _size(face: Face, photograph: Photograph) -> float:
-    """Return the mean side of a face in pixels; a rotation by EXIF does not change it."""
+    """Return the mean side of a face in pixels; the EXIF rotation of the image does not matter."""
     box = face.bounding_box
     return float((box.width * box.height * photograph.width * photograph.height) ** 0.5)
 
 
-def _made_up_id(name: str, photograph: Photograph) -> str:
-    """Make an id that a client which has to ask again gets again."""
+def _new_person_id(name: str, photograph: Photograph) -> str:
+    """Return a new person id: the same one for a client that repeats its request."""
     return sha256(f"{name}\n{photograph.sha256}".encode()).hexdigest()[:32]
 
 
 def _refuse_face_of_another(
     person_id: str, photograph: Photograph, records: Records, faces: Faces, settings: Settings
 ) -> None:
-    """Make sure that a face is not registered to anybody else.
-
-    Raises:
-        FaceRegisteredToAnotherPerson: it is.
-    """
+    """Raise FaceRegisteredToAnotherPerson if the face is registered to another person."""
     if not settings.duplicate_face_threshold:
         return
-    found = faces.search(photograph.data, settings.duplicate_face_threshold, MOST_SIMILAR)
+    found = faces.search(photograph.data, settings.duplicate_face_threshold, MAX_SIMILAR)
     others = [face for face in found.similar if face.person_id != person_id]
     known = records.faces(face.face_id for face in others) if others else {}
     for face in others:
-        if face.face_id in known:  # and not just what the collection still holds of somebody
+        if face.face_id in known:  # without a record, the face is a remnant of a removed person
             raise FaceRegisteredToAnotherPerson(
                 "This face is registered to another person. To add a photograph of that person,"
                 " send their personId.",
@@ -172,7 +185,7 @@ def _allow_upload(
         upload=photographs.presign_upload(
             key,
             media_type,
-            describe(request.name, request.consent, caller),
+            object_metadata(request.name, request.consent, caller),
             settings.upload_expires_in,
         ),
     )

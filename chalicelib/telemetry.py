@@ -1,12 +1,13 @@
-"""What becomes of requests and photographs: a line in the log for each, with metrics in it.
+"""Logs and metrics: one line for each request and photograph, with the metrics in it.
 
-Nothing of a face, a name, a key or an image is ever written, and of a person at most a keyed hash.
+The log never holds a name, a key, an image or anything of a face. Of a person it holds at most a
+keyed hash.
 
-Whoever handles a request or a photograph notes on the way what is found out, in :func:`current`;
-how long each call to AWS took is noted by :func:`watch`. What was noted is written in one line at
-the end. Where the stage says so, that line says in CloudWatch's embedded format which metrics are
-in it. (Powertools' Metrics writes lines of its own; these take about as long as all that a small
-verify does beside, which ``bench/overhead.py`` would not have.)
+The code that handles a request or a photograph notes facts in :func:`current` as it finds them, and
+:func:`watch` times each call to AWS. At the end, everything goes into one line. If the stage has a
+name for metrics, the line follows CloudWatch's embedded metric format. (Powertools' Metrics writes
+lines of its own. Those take about as long as everything else that a small verify does besides
+calling AWS; ``bench/overhead.py`` would show it.)
 """
 
 import hashlib
@@ -24,7 +25,6 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import ClientError
 from botocore.hooks import BaseEventHooks
-from chalice.app import Request
 from msgspec import Struct
 
 from chalicelib.errors import THROTTLING_CODES, as_problem
@@ -36,43 +36,44 @@ NAMESPACE = "FacialRecognition"
 
 
 def _as_json(line: dict[str, Any]) -> str:
-    """Write a line; Python's own json takes several times as long."""
+    """Return a line of the log; Python's json module takes several times as long."""
     return msgspec.json.encode(line, enc_hook=str).decode()
 
 
 _logger = Logger(service=SERVICE, location=None, json_serializer=_as_json)
 
-# --- what is noted --------------------------------------------------------------------------
+# --- facts about the work -------------------------------------------------------------------
 
 
 class Work(Struct):
-    """What is found out about one request or photograph while it is handled."""
+    """The facts about one request or photograph."""
 
     outcome: str = "ok"
     code: str | None = None
-    """Of the problem for which a photograph was rejected, or could not be handled."""
+    """Code of the problem for which a photograph was rejected or could not be handled."""
     status: int | None = None
-    """Of the answer over HTTP."""
+    """HTTP status of the response."""
     person_id: str | None = None
-    """Written as a keyed hash only, and only where there is a key."""
+    """Logged as a keyed hash only, and only if the stage has a key."""
     photograph_bytes: int | None = None
     width: int | None = None
     height: int | None = None
-    """Pixels; not known of a photograph in S3, which only Rekognition reads."""
+    """Pixels; unknown for a photograph in S3, because only Rekognition reads it."""
     faces: int | None = None
-    """In the photograph."""
+    """Number of faces in the photograph."""
     similarity: float | None = None
-    """Of the best match, 0 to 100; it is written rounded, since all its digits tell of a face."""
+    """Similarity of the best match, 0 to 100. Logged rounded: all its digits would identify a face.
+    """
     persons_forgotten: int | None = None
     persons_left: int | None = None
-    """Who are still to be forgotten."""
+    """Number of people still to be forgotten."""
     calls: list[tuple[str, float]] = []
-    """Operations of AWS and the seconds that each call took, with all its tries."""
+    """Operation and duration in seconds of each call to AWS, retries included."""
     throttled: list[str] = []
-    """Operations of which AWS throttled a try."""
+    """Operation of each try that AWS throttled."""
 
     def measure(self, photograph: Photograph) -> None:
-        """Note how large a photograph is."""
+        """Note the size of a photograph."""
         self.photograph_bytes = len(photograph.data)
         self.width, self.height = photograph.width, photograph.height
 
@@ -84,13 +85,13 @@ T = TypeVar("T")
 
 
 def current() -> Work:
-    """Return where to note what is found out; outside of :func:`record` nobody will read it."""
+    """Return the work of this thread; outside of :func:`collect`, an object that nobody reads."""
     return _current.get() or Work()
 
 
 @contextmanager
-def record() -> Iterator[Work]:
-    """Gather what is noted in a block, by its own thread and by what it hands to others."""
+def collect() -> Iterator[Work]:
+    """Collect the facts noted in a block, by its own thread and in functions that it carries."""
     work = Work()
     token = _current.set(work)
     try:
@@ -100,7 +101,7 @@ def record() -> Iterator[Work]:
 
 
 def carried(function: Callable[P, T]) -> Callable[P, T]:
-    """Let a function note where this thread does, whichever thread calls it."""
+    """Return a function that notes facts in the work of this thread, whichever thread calls it."""
     context = copy_context()
 
     def in_context(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -110,30 +111,30 @@ def carried(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def watch(events: BaseEventHooks) -> None:
-    """Note the calls of the boto3 clients that will be made with these event hooks."""
-    events.register("before-call", _begin)
-    events.register("after-call", _end)
-    events.register("after-call-error", _end)
-    events.register("needs-retry", _look_for_throttling)
+    """Note the calls to AWS of all clients that are made with these event hooks from now on."""
+    events.register("before-call", _start_call)
+    events.register("after-call", _end_call)
+    events.register("after-call-error", _end_call)
+    events.register("needs-retry", _note_throttling)
 
 
-_BEGUN = "facial-recognition"
-"""Key in botocore's context of a call, which its handlers may keep things in."""
+_STARTED = "facial-recognition"
+"""Our key in the context that botocore keeps for each call."""
 
 
-def _begin(model: Any, context: dict[str, Any], **_: Any) -> None:
-    context[_BEGUN] = model.name, time.perf_counter()
+def _start_call(model: Any, context: dict[str, Any], **_: Any) -> None:
+    context[_STARTED] = model.name, time.perf_counter()
 
 
-def _end(context: dict[str, Any], **_: Any) -> None:
-    if _BEGUN not in context:  # it was answered before it was asked
+def _end_call(context: dict[str, Any], **_: Any) -> None:
+    if _STARTED not in context:  # a handler answered before the request was sent
         return
-    operation, begun = context.pop(_BEGUN)
-    current().calls.append((operation, time.perf_counter() - begun))
+    operation, started = context.pop(_STARTED)
+    current().calls.append((operation, time.perf_counter() - started))
 
 
-def _look_for_throttling(operation: Any, response: Any = None, **_: Any) -> None:
-    """Look at a try: AWS's answer, with its status, or None."""
+def _note_throttling(operation: Any, response: Any = None, **_: Any) -> None:
+    """Note a throttled try; ``response`` is the HTTP response and its parsed body, or None."""
     if response is not None and response[1].get("Error", {}).get("Code") in THROTTLING_CODES:
         current().throttled.append(operation.name)
 
@@ -141,22 +142,16 @@ def _look_for_throttling(operation: Any, response: Any = None, **_: Any) -> None
 # --- the log --------------------------------------------------------------------------------
 
 
-def request_id(request: Request) -> str:
-    """Return the id by which a request is found in the logs."""
-    lambda_id = getattr(request.lambda_context, "aws_request_id", "")
-    return str(request.context.get("requestId") or lambda_id)
-
-
 @contextmanager
 def request(route: str, request_id: str, settings: Settings) -> Iterator[Work]:
-    """Log, after a block, that it has answered a request."""
+    """Log the request that a block handles, once the block has ended."""
     started = time.perf_counter()
-    with record() as work:
+    with collect() as work:
         yield work
     seconds = time.perf_counter() - started
     if work.similarity is not None:
         work.similarity = round(work.similarity, 1)
-    measured = {_COUNTED[route]: 1.0} if route in _COUNTED else {}
+    measured = {_COUNTERS[route]: 1.0} if route in _COUNTERS else {}
     if work.similarity is not None:
         measured[SIMILARITY] = work.similarity
     fields = _fields(work, seconds, measured, settings)
@@ -165,9 +160,9 @@ def request(route: str, request_id: str, settings: Settings) -> Iterator[Work]:
 
 @contextmanager
 def photograph(request_id: str, settings: Settings) -> Iterator[Work]:
-    """Log, after a block, what became of the photograph that it has handled, or tried to."""
+    """Log the photograph that a block handles, once the block has ended or failed."""
     started = time.perf_counter()
-    with record() as work:
+    with collect() as work:
         try:
             yield work
         except Exception as error:
@@ -185,9 +180,9 @@ def photograph(request_id: str, settings: Settings) -> Iterator[Work]:
 
 @contextmanager
 def forgetting(request_id: str, settings: Settings) -> Iterator[Work]:
-    """Log, after a block, how many persons it has forgotten."""
+    """Log how many people a block has forgotten, once it has ended or failed."""
     started = time.perf_counter()
-    with record() as work:
+    with collect() as work:
         try:
             yield work
         except Exception as error:
@@ -200,7 +195,7 @@ def forgetting(request_id: str, settings: Settings) -> Iterator[Work]:
 
 
 def failure(error: Exception, request_id: str = "") -> None:
-    """Log where an error came from, without its text: that may quote a name or a key."""
+    """Log the type and the stack of an error, without its text, which may quote a name or a key."""
     details: dict[str, Any] = {}
     if isinstance(error, ClientError):
         code = error.response.get("Error", {}).get("Code")
@@ -219,7 +214,7 @@ def failure(error: Exception, request_id: str = "") -> None:
 def _fields(
     work: Work, seconds: float, measured: "dict[Metric, float]", settings: Settings
 ) -> dict[str, Any]:
-    """Write what was noted as fields of a log line, without those of which nothing is known."""
+    """Return the known facts as fields of a log line, with the metrics."""
     spent: defaultdict[str, list[float]] = defaultdict(list)
     for operation, duration in work.calls:
         spent[operation].append(duration)
@@ -262,23 +257,23 @@ def _hash(person_id: str | None, salt: str) -> str | None:
 
 
 class Metric(NamedTuple):
-    """A metric of CloudWatch. All have the dimensions service and stage."""
+    """A metric in CloudWatch. Every metric has the dimensions service and stage."""
 
     name: str
     unit: MetricUnit
     by_outcome: bool = False
-    """Whether it has the dimension outcome, too."""
+    """Whether the metric also has the dimension outcome."""
 
 
 REGISTRATIONS = Metric("Registrations", MetricUnit.Count, by_outcome=True)
 VERIFICATIONS = Metric("Verifications", MetricUnit.Count, by_outcome=True)
 INDEXING_TIME = Metric("IndexingTime", MetricUnit.Milliseconds, by_outcome=True)
-"""Of a photograph, from the moment when it is taken up; how many there were is its SampleCount."""
+"""Time to handle a photograph. Its SampleCount is the number of photographs."""
 FACES_PER_PHOTOGRAPH = Metric("FacesPerPhotograph", MetricUnit.Count)
 SIMILARITY = Metric("Similarity", MetricUnit.Percent)
-"""Of the best match of a verify that said yes."""
+"""Similarity of the best match of a verification that succeeded."""
 THROTTLES = Metric("Throttles", MetricUnit.Count)
-"""Calls that AWS has throttled, those that succeeded when tried again among them."""
+"""Calls that AWS throttled, including those that succeeded at a later try."""
 
 METRICS = (
     REGISTRATIONS,
@@ -288,14 +283,16 @@ METRICS = (
     SIMILARITY,
     THROTTLES,
 )
-"""All of them: what the dashboard and the alarms of ``infra/data.yaml`` may show."""
+"""All metrics. The dashboard and the alarms of ``infra/data.yaml`` may show no others."""
 
-_COUNTED = {"register": REGISTRATIONS, "verify": VERIFICATIONS}
-"""What is counted of a route."""
+_COUNTERS = {"register": REGISTRATIONS, "verify": VERIFICATIONS}
+"""The counter of each route."""
 
 
 def _as_metrics(measured: dict[Metric, float], stage: str) -> dict[str, Any]:
-    """Return what makes a log line one of metrics, too; the other dimensions are in it already.
+    """Return the fields that turn a log line into metrics.
+
+    The line holds the dimensions service and outcome already.
 
     Source: "Specification: Embedded metric format" in the Amazon CloudWatch User Guide.
     """

@@ -1,34 +1,35 @@
-"""POST /verify: whose face is this, or is it this person's."""
+"""POST /verify: recognise the person in a photograph, or check whether it is a given person."""
 
 from collections.abc import Mapping
 
 from chalicelib import telemetry
-from chalicelib.errors import ImageMissing, PersonUnknown
+from chalicelib.errors import ImageMissing, PersonUnknown, malformed
 from chalicelib.faces import Faces, SimilarFace
-from chalicelib.messages import Match, Person, Verification, VerifyRequest, malformed
+from chalicelib.messages import Match, Verification, VerifyRequest
+from chalicelib.models import Person
+from chalicelib.records import FaceRecord, Records, today
 from chalicelib.settings import Settings
-from chalicelib.storage import FaceRecord, Records, today
 
-MOST_FACES = 100
-"""Faces looked at: as many as DynamoDB reads at once."""
-MOST_SEARCHED = 4096
-"""Faces searched for where only one person's are looked at: as many as Rekognition gives."""
+MAX_FACES = 100
+"""Most faces to read the records of: DynamoDB's limit for one call."""
+MAX_SEARCHED = 4096
+"""Most faces to search for if only one person's faces count: Rekognition's limit for one call."""
 
 
 def verify(
     request: VerifyRequest, records: Records, faces: Faces, settings: Settings
 ) -> Verification:
-    """Compare the largest face of a photograph with those that are indexed.
+    """Compare the largest face of a photograph with the indexed faces.
 
-    A face counts only while its record is there, so that a person who has been removed is not
-    named from what the collection may still hold. Where unknown persons are hidden, asking for
-    one takes the same calls to AWS as asking for somebody else, and reads the same.
+    A face without a record does not count: the collection may still hold faces of removed persons.
+    If the stage hides unknown persons, a request for an unknown person makes the same calls to AWS
+    and gets the same response as one for another person.
 
     Raises:
         ImageMissing: the request has no photograph.
-        MalformedRequest: its threshold is lower than this stage allows.
-        NoFace: the photograph shows none.
-        PersonUnknown: nobody is registered under the person id asked for.
+        MalformedRequest: the threshold is lower than the stage allows.
+        NoFace: the photograph shows no face.
+        PersonUnknown: nobody is registered under the person id.
     """
     if request.image is None:
         raise ImageMissing("Send the photograph to verify as image, or as the body.")
@@ -37,13 +38,13 @@ def verify(
     work.person_id = request.person_id
     threshold = settings.face_match_threshold if request.threshold is None else request.threshold
     if settings.hide_unknown_persons and threshold < settings.face_match_threshold:
-        # Any face resembles anybody's a little, so a low threshold would list who is registered.
+        # Any two faces are a little similar, so a low threshold would list all registered persons.
         raise malformed("threshold", f"Expected at least {settings.face_match_threshold:g} here")
-    most = MOST_FACES if request.person_id is None else MOST_SEARCHED
-    found = faces.search(request.image.data, threshold, most)
+    limit = MAX_FACES if request.person_id is None else MAX_SEARCHED
+    found = faces.search(request.image.data, threshold, limit)
     similar = found.similar
     if request.person_id is not None:
-        similar = [face for face in similar if face.person_id == request.person_id][:MOST_FACES]
+        similar = [face for face in similar if face.person_id == request.person_id][:MAX_FACES]
         if (
             not similar
             and not settings.hide_unknown_persons
@@ -57,7 +58,7 @@ def verify(
     if best:
         work.person_id, work.similarity = best.person_id, best.similarity
         if best.similarity >= settings.face_match_threshold:
-            _note(known[best.face_id], records, settings)
+            _note_verified(known[best.face_id], records, settings)
     return Verification(
         verified=best is not None,
         person=Person(best.person_id, best.name) if best else None,
@@ -68,14 +69,14 @@ def verify(
     )
 
 
-def _note(face: FaceRecord, records: Records, settings: Settings) -> None:
-    """Record, once a day, that a person was recognised, where persons are forgotten otherwise."""
+def _note_verified(face: FaceRecord, records: Records, settings: Settings) -> None:
+    """Note, once a day, that a person was recognised, if the stage forgets people who are not."""
     if settings.verifications_noted_since is not None and face.verified_on != today():
-        records.note_seen(face.person_id, today(), face.face_id)
+        records.note_verified(face.person_id, today(), face.face_id)
 
 
 def _matches(similar: list[SimilarFace], known: Mapping[str, FaceRecord]) -> list[Match]:
-    """Name the persons of similar faces, each once, by their most similar face."""
+    """Return the persons of similar faces, each once, with their most similar face."""
     matches: dict[str, Match] = {}
     for face in similar:
         record = known.get(face.face_id)

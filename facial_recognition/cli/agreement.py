@@ -1,7 +1,6 @@
 """Do bucket, table, its index of persons, and collection agree? And bring them to it."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 from uuid import uuid4
 
@@ -9,9 +8,10 @@ from msgspec import Struct
 
 from chalicelib.convergence import is_settled
 from chalicelib.indexing import create_index
+from chalicelib.keys import PREFIX, person_of
 from chalicelib.messages import CreateIndexRequest, FailedPhotograph
-from chalicelib.storage import PREFIX, FaceRecord, PhotographRecord, person_of
-from facial_recognition.cli.pacing import AT_ONCE
+from chalicelib.pacing import PacedExecutor
+from chalicelib.records import FaceRecord, PhotographRecord
 from facial_recognition.cli.stage import Stage
 
 PAGE = 1000
@@ -155,7 +155,7 @@ def repair(stage: Stage, advance: Callable[[int], None]) -> Repair:
 
 
 def _read(stage: Stage) -> _State:
-    stored = stage.photographs.below(PREFIX)
+    stored = stage.photographs.list_all(PREFIX)
     objects = {item.key: item.etag for item in stored if not item.key.endswith("/")}
     photographs: dict[str, PhotographRecord] = {}
     face_records: dict[str, FaceRecord] = {}
@@ -169,11 +169,12 @@ def _read(stage: Stage) -> _State:
     faces: set[str] = set()
     token = None
     while True:
-        ids, token = stage.faces.page(token, PAGE)
+        ids, token = stage.faces.list_page(token, PAGE)
         faces.update(ids)
         if token is None:
             break
-    return _State(objects, photographs, face_records, faces, set(stage.records.listed()))
+    listed = set(stage.records.ids_in_person_index())
+    return _State(objects, photographs, face_records, faces, listed)
 
 
 def _findings(state: _State) -> Iterator[Finding]:
@@ -213,8 +214,8 @@ def _read_closely(stage: Stage, findings: set[Finding]) -> _State:
             keys.add(finding.subject.removeprefix(prefix))
         else:
             face_ids.add(finding.subject)
-    with ThreadPoolExecutor(AT_ONCE) as threads:
-        stored = [found for found in threads.map(stage.photographs.head, sorted(keys)) if found]
+    looked_at = PacedExecutor().run(stage.photographs.head, sorted(keys))
+    stored = [found for _, found in looked_at if found]
     photographs = stage.records.photographs(keys)
     face_ids |= {face_id for record in photographs.values() for face_id in record.face_ids}
     face_records = stage.records.faces(face_ids)
@@ -227,7 +228,7 @@ def _read_closely(stage: Stage, findings: set[Finding]) -> _State:
         photographs=photographs | owners,
         face_records=face_records,
         faces=faces,
-        listed=set(stage.records.listed()),
+        listed=set(stage.records.ids_in_person_index()),
     )
 
 

@@ -10,9 +10,9 @@ import msgspec
 import typer
 
 from chalicelib import verification
-from chalicelib.messages import Consent as ConsentVersion
+from chalicelib.keys import PREFIX
 from chalicelib.messages import Verification, VerifyRequest
-from chalicelib.storage import PREFIX
+from chalicelib.models import Consent as ConsentVersion
 from facial_recognition.cli import (
     INTERRUPTED,
     agreement,

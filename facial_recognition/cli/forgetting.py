@@ -1,7 +1,6 @@
 """Forget a person, and look that all is gone, in the queue of failed events too."""
 
 from collections.abc import Callable
-from contextlib import closing
 
 import boto3
 from botocore.exceptions import ClientError
@@ -9,9 +8,9 @@ from msgspec import Struct
 
 from chalicelib import forgetting
 from chalicelib.forgetting import Traces
-from chalicelib.storage import folder_of
+from chalicelib.keys import folder_of
+from chalicelib.pacing import PacedExecutor
 from facial_recognition.cli.errors import CannotDo
-from facial_recognition.cli.pacing import Pace
 from facial_recognition.cli.stage import Stage
 from facial_recognition.infra.redrive import Queue
 
@@ -57,14 +56,9 @@ def forget(
     Raises:
         CannotDo: something came while it was removed.
     """
-
-    def work(converge: Callable[[str], None], keys: list[str]) -> None:
-        with closing(Pace(RATE).through(converge, keys)) as outcomes:
-            for _ in outcomes:
-                advance(1)
-
     events = _drop_failed_events(stage.settings.failed_events_queue, folder_of(person_id))
-    if forgetting.forget(stage.converger, [person_id], stage.operator, work):
+    executor = PacedExecutor(RATE)
+    if forgetting.forget(stage.converger, [person_id], stage.operator, executor, advance):
         raise CannotDo(
             f"Something of {person_id} came in while it was being removed: do it again.",
             "not_quiet",

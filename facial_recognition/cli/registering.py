@@ -25,17 +25,12 @@ from chalicelib.errors import (
     SeveralFaces,
 )
 from chalicelib.images import MAX_INLINE_BYTES, MAX_STORED_BYTES, from_bytes
+from chalicelib.keys import PREFIX, folder_of, image_key, person_of
 from chalicelib.messages import RegisterRequest
-from chalicelib.storage import (
-    PREFIX,
-    PhotographRecord,
-    describe,
-    folder_of,
-    image_key,
-    person_of,
-)
+from chalicelib.pacing import RETRY_PAUSES, PacedExecutor
+from chalicelib.records import PhotographRecord
+from chalicelib.storage import object_metadata
 from facial_recognition.cli.errors import CannotDo
-from facial_recognition.cli.pacing import Pace
 from facial_recognition.cli.settling import wait_until_indexed
 from facial_recognition.cli.stage import Stage
 
@@ -183,7 +178,7 @@ class _Run:
             raise CannotDo(f"{folder} holds no photographs, in a folder per person.", "no_photos")
         self._progress.begin("registering", len(candidates))
         wanted = self._not_registered(candidates)
-        with closing(Pace(rate).through(self._store, wanted)) as outcomes:
+        with closing(PacedExecutor(rate, pauses=RETRY_PAUSES).run(self._store, wanted)) as outcomes:
             for candidate, problem in outcomes:
                 if problem is not None:
                     self._fail(candidate.path, problem.code, _in_words(problem), problem.person_id)
@@ -267,7 +262,7 @@ class _Run:
         """
         person = candidate.person_id
         if person not in self._etags:
-            listed = self._stage.photographs.below(folder_of(person))
+            listed = self._stage.photographs.list_all(folder_of(person))
             self._etags[person] = {item.etag: item.key for item in listed}
         key = self._etags[person].get(candidate.etag, candidate.key)
         return replace(candidate, key=key, is_uploaded=key != candidate.key)
@@ -315,7 +310,7 @@ class _Run:
         if len(photograph.data) > MAX_INLINE_BYTES or candidate.is_uploaded:
             # Rekognition looks at a large one only in S3: it is checked when it is indexed. So was
             # one that is there already, to which name and consent come now.
-            metadata = describe(candidate.name, self._consent, self._operator)
+            metadata = object_metadata(candidate.name, self._consent, self._operator)
             stage.photographs.put(candidate.key, photograph, metadata, replace=True)
             self.paths[candidate.key] = candidate.path
             return None

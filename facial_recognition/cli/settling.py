@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
-from chalicelib.storage import PhotographRecord
+from chalicelib.records import PhotographRecord
 from facial_recognition.cli.stage import Stage
 
 INTERVAL = 0.5

@@ -10,8 +10,9 @@ from chalicelib import clients
 from chalicelib.audit import AuditTrail
 from chalicelib.convergence import Converger
 from chalicelib.faces import Faces
+from chalicelib.records import Records
 from chalicelib.settings import Settings
-from chalicelib.storage import Photographs, Records
+from chalicelib.storage import Photographs
 from facial_recognition.infra import stages
 
 

@@ -16,10 +16,10 @@ from msgspec import Struct
 
 from chalicelib import clients
 from chalicelib.errors import NoFace, Problem
+from chalicelib.pacing import RETRY_PAUSES, PacedExecutor
 from facial_recognition.cli import photographs
 from facial_recognition.cli.error_rates import CONFIDENCE, ErrorRates, Floats, Similarities
 from facial_recognition.cli.errors import CannotDo
-from facial_recognition.cli.pacing import Pace
 from facial_recognition.cli.registering import Failure, Progress, readable
 from facial_recognition.cli.stage import Stage
 
@@ -85,7 +85,7 @@ def measure(
                 return problem
 
         progress.begin("indexing", len(files))
-        with closing(Pace(rate).through(index, files)) as outcomes:
+        with closing(PacedExecutor(rate, pauses=RETRY_PAUSES).run(index, files)) as outcomes:
             for path, outcome in outcomes:
                 if isinstance(outcome, Problem):
                     failed.append(Failure(readable(path), outcome.code, outcome.detail))
@@ -101,7 +101,7 @@ def measure(
             return _search(collection, face_id)
 
         progress.begin("comparing", len(order))
-        with closing(Pace(rate).through(search, order)) as searches:
+        with closing(PacedExecutor(rate, pauses=RETRY_PAUSES).run(search, order)) as searches:
             for face_id, matches in searches:
                 for other, similarity in matches:
                     matrix[rows[face_id], rows[other]] = similarity

@@ -19,9 +19,11 @@ from msgspec import Struct
 from chalicelib.audit import AuditEntry
 from chalicelib.errors import Problem
 from chalicelib.images import MAX_STORED_BYTES, from_bytes
-from chalicelib.storage import PREFIX, PhotographRecord, describe, person_of, stands_for
+from chalicelib.keys import PREFIX, person_of
+from chalicelib.pacing import RETRY_PAUSES, PacedExecutor
+from chalicelib.records import PhotographRecord
+from chalicelib.storage import is_placeholder, object_metadata
 from facial_recognition.cli.errors import CannotDo
-from facial_recognition.cli.pacing import Pace
 from facial_recognition.cli.registering import Failure, Progress, readable
 from facial_recognition.cli.settling import wait_until_indexed
 from facial_recognition.cli.stage import Stage
@@ -119,7 +121,7 @@ def _export(stage: Stage, folder: Path, progress: Progress, report: Export) -> N
     # What is done is written down at once, so that it need not be done again.
     with (
         _private(folder / MANIFEST, "ab") as manifest,
-        closing(Pace(RATE).through(fetch, listed)) as outcomes,
+        closing(PacedExecutor(RATE, pauses=RETRY_PAUSES).run(fetch, listed)) as outcomes,
     ):
         for _, (line, unchanged) in outcomes:
             if line is not None:
@@ -182,7 +184,7 @@ def _bring_in(
 ) -> None:
     lines = _read_manifest(folder, report.failed)
     report.photographs = len(lines) + len(report.failed)
-    there = lines.keys() & {item.key for item in stage.photographs.below(PREFIX)}
+    there = lines.keys() & {item.key for item in stage.photographs.list_all(PREFIX)}
     waiting |= dict.fromkeys(there, False)
     report.unchanged = len(there)
     operator = stage.operator
@@ -199,13 +201,13 @@ def _bring_in(
             photograph = from_bytes(content, MAX_STORED_BYTES)
         except Problem as problem:
             return Failure(line.key, problem.code, problem.detail)
-        metadata = describe(line.name, line.consent, operator)
+        metadata = object_metadata(line.name, line.consent, operator)
         return stage.photographs.put(line.key, photograph, metadata, replace=False)
 
     # Only what is to be indexed has to keep to the rate.
     missing = [line for key, line in lines.items() if key not in there]
     progress.begin("importing", len(missing))
-    with closing(Pace(rate).through(store, missing)) as outcomes:
+    with closing(PacedExecutor(rate, pauses=RETRY_PAUSES).run(store, missing)) as outcomes:
         for line, outcome in outcomes:
             if isinstance(outcome, Failure):
                 report.failed.append(outcome)
@@ -214,7 +216,7 @@ def _bring_in(
                 waiting[line.key] = outcome
             progress.advance(1)
     for trail in _read_lines(folder / TRAIL, ExportedTrail, report.failed):
-        stage.audit.take_over(trail.person_id, trail.entries)
+        stage.audit.import_entries(trail.person_id, trail.entries)
 
     def settled(record: PhotographRecord) -> None:
         progress.advance(1)
@@ -232,14 +234,14 @@ def _bring_in(
 def _listed(stage: Stage, report: Export) -> Iterator[tuple[str, str]]:
     """Go through keys and etags of the photographs in S3 that are worth taking along."""
     after = None
-    while page := stage.photographs.page(PREFIX, after, PAGE):
+    while page := stage.photographs.list_page(PREFIX, after, PAGE):
         after = page[-1].key
         known = stage.records.photographs(item.key for item in page)
         for item in page:
             record = known.get(item.key)
             if person_of(item.key) is None or (record and record.status == "rejected"):
                 report.rejected += 1
-            elif record and record.etag and stands_for(item.etag, record.etag):
+            elif record and record.etag and is_placeholder(item.etag, record.etag):
                 report.not_kept += 1
             else:
                 yield item.key, item.etag

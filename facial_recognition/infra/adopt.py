@@ -7,8 +7,8 @@ import boto3
 from botocore.exceptions import ClientError
 from botocore.waiter import WaiterModel, create_waiter_with_client
 
+from chalicelib.records import PERSON_INDEX
 from chalicelib.settings import Settings
-from chalicelib.storage import PERSON_INDEX
 from facial_recognition.infra import data
 from facial_recognition.infra.data import Report
 from facial_recognition.infra.patience import patiently

@@ -28,9 +28,8 @@ from chalicelib.errors import (
     RequestTimeout,
     Throttled,
     as_problem,
-    of_status,
 )
-from chalicelib.messages import complete
+from chalicelib.http import finish_response, problem_of_status, problem_response
 from chalicelib.settings import Settings
 from facial_recognition.local.project import Project
 from localaws.ports import QuietRequestHandler, Server, listen
@@ -108,7 +107,7 @@ class Gateway:
                 environ["REQUEST_METHOD"], path, headers, body or None
             )
         except LocalGatewayException as refused:
-            raise of_status(refused.CODE) from None
+            raise problem_of_status(refused.CODE) from None
         finally:
             self._places.release()
         return Response(
@@ -124,7 +123,7 @@ class Gateway:
             telemetry.failure(error, request_id)
         with telemetry.request("gateway", request_id, Settings()) as work:
             work.status, work.outcome = int(problem.status), problem.code
-        answer = complete(problem.to_response(request_id), request_id, self._cors)
+        answer = finish_response(problem_response(problem, request_id), request_id, self._cors)
         return Response(answer.body, answer.status_code, answer.headers)
 
 
@@ -197,7 +196,8 @@ class _RequestHandler(QuietRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Answer what is not even HTTP."""
         problem = MalformedRequest("The request line or a header is malformed or too long.")
-        answer = complete(problem.to_response(request_id := str(uuid.uuid4())), request_id, {})
+        request_id = str(uuid.uuid4())
+        answer = finish_response(problem_response(problem, request_id), request_id, {})
         self.close_connection = True
         self.request_version = self.protocol_version  # what came may say no version at all
         self.send_response(answer.status_code)

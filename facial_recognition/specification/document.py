@@ -18,29 +18,22 @@ import msgspec
 from msgspec import Struct
 
 from chalicelib import errors, images
-from chalicelib.errors import PROBLEM_JSON, FieldError, Problem, ProblemDetails
+from chalicelib.errors import FieldError, Problem
+from chalicelib.http import FORM, JSON, MAX_BODY_BYTES, PROBLEM_JSON, problem_details
 from chalicelib.images import Photograph
 from chalicelib.messages import (
-    FORM,
-    JSON,
-    MAX_BODY_BYTES,
-    BoundingBox,
     CreateIndexRequest,
-    Face,
     FailedPhotograph,
     IndexedPhotograph,
     IndexReport,
     Match,
-    Person,
-    Pose,
-    Quality,
+    ProblemDetails,
     Registered,
     RegisterRequest,
-    SearchedFace,
-    Upload,
     Verification,
     VerifyRequest,
 )
+from chalicelib.models import BoundingBox, Face, Person, Pose, Quality, SearchedFace, Upload
 from facial_recognition.checkout import ROOT
 
 DOCUMENT = ROOT / "docs" / "openapi.json"
@@ -451,7 +444,7 @@ def _problem_response(problems: list[Problem]) -> Json:
                     "allOf": [{"$ref": f"#/components/schemas/{ProblemDetails.__name__}"}],
                     "properties": {"code": {"enum": codes}},
                 },
-                "examples": _examples({p.code: p.to_details(REQUEST_ID) for p in problems}),
+                "examples": _examples({p.code: problem_details(p, REQUEST_ID) for p in problems}),
             }
         },
     }

@@ -26,7 +26,7 @@ from tests.browser.people import (
     press,
     register,
 )
-from tests.conftest import ROOT
+from tests.support.paths import ROOT
 
 FOLDER = ROOT / "docs" / "screenshots"
 SCHEMES = ("light", "dark")

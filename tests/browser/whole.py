@@ -12,7 +12,7 @@ from typing import Any
 
 import boto3
 
-from tests.conftest import ROOT
+from tests.support.paths import ROOT
 from tests.support.service import BUCKET
 
 

@@ -5,7 +5,7 @@ import json
 import boto3
 
 from chalicelib.access import caller
-from chalicelib.storage import MAX_NAME_BYTES, describe
+from chalicelib.storage import MAX_NAME_BYTES, object_metadata
 from sample_photographs import photograph, resized
 from tests.cli.conftest import Faces
 from tests.support.service import Service
@@ -83,9 +83,9 @@ def photograph_sha(key: str) -> str:
 
 def test_name_consent_and_caller_fit_into_what_s3_keeps() -> None:
     arn = "arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_Operator/ada@example.com"
-    assert describe("Ada", "v1", arn)["caller"] == arn
+    assert object_metadata("Ada", "v1", arn)["caller"] == arn
     name = "\N{SLIGHTLY SMILING FACE}" * (MAX_NAME_BYTES // 12)
-    largest = describe(name, "c" * 40, "a" * 500) | {"stands-for": "0" * 32 + "-10000"}
+    largest = object_metadata(name, "c" * 40, "a" * 500) | {"stands-for": "0" * 32 + "-10000"}
     assert sum(len(key) + len(value) for key, value in largest.items()) <= 2048
 
 

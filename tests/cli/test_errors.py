@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError, NoCredentialsError
 
 from facial_recognition.cli.errors import explain
 from tests.cli.conftest import Faces
-from tests.conftest import ROOT
+from tests.support.paths import ROOT
 from tests.support.service import Service
 
 

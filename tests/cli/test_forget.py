@@ -14,7 +14,7 @@ import requests
 from facial_recognition.infra.redrive import Queue
 from sample_photographs import photograph, resized
 from tests.cli.conftest import Faces, Terminal
-from tests.conftest import ROOT
+from tests.support.paths import ROOT
 from tests.support.processes import run_service, started, wait_for
 from tests.support.service import BUCKET, COLLECTION, FAILED_EVENTS, Service
 

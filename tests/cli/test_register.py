@@ -12,7 +12,7 @@ from facial_recognition.cli.registering import person_id_of
 from localaws.middleware.faults import Fault
 from sample_photographs import as_jpeg, group, opened, photograph, resized
 from tests.cli.conftest import Faces
-from tests.conftest import ROOT
+from tests.support.paths import ROOT
 from tests.support.service import BUCKET, COLLECTION, Service, without_events
 
 

@@ -1,4 +1,4 @@
-"""What every answer has to be, whatever was asked."""
+"""Checks of responses that hold for every request."""
 
 import socket
 from email.parser import BytesParser
@@ -11,14 +11,14 @@ HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 def assert_headers(headers: Any) -> None:
-    """Check the headers that all answers have in common."""
+    """Check the headers that every response has."""
     for name, value in HEADERS.items():
         assert headers[name] == value
     assert headers["X-Request-Id"]
 
 
 def problem(answer: requests.Response) -> tuple[int, str]:
-    """Check that an answer is a problem as the contract has it; return its status and code."""
+    """Check that a response is a problem as the contract says; return its status and code."""
     assert_headers(answer.headers)
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
@@ -36,16 +36,16 @@ def _problem(status: int, headers: Any, body: dict[str, Any]) -> tuple[int, str]
 
 
 def exchange(url: str, sent: bytes, timeout: float = 30.0) -> tuple[int, Any, bytes]:
-    """Send bytes to a server; return status, headers and body of what comes back."""
+    """Send bytes to a server; return status, headers and body of the response."""
     address = urlsplit(url)
     with socket.create_connection((address.hostname or "", address.port or 0), timeout) as stream:
         stream.sendall(sent)
-        stream.shutdown(socket.SHUT_WR)  # nothing more comes
+        stream.shutdown(socket.SHUT_WR)  # the request ends here
         return receive(stream)
 
 
 def receive(stream: socket.socket) -> tuple[int, Any, bytes]:
-    """Read an answer until the server closes the connection."""
+    """Read a response until the server closes the connection."""
     received = b""
     while piece := stream.recv(65536):
         received += piece

@@ -1,4 +1,4 @@
-"""Broken and odd images, made by code, each with what the service has to say to it."""
+"""Broken and odd images, made by code, each with the responses that are right for it."""
 
 import functools
 import io
@@ -21,17 +21,17 @@ TOO_SMALL: Answers = frozenset({(422, "image_too_small")})
 NO_FACE: Answers = frozenset({(422, "no_face")})
 UNUSABLE = UNSUPPORTED | TOO_SMALL | NO_FACE
 ANYTHING = UNUSABLE | RECOGNISED | TOO_LARGE
-"""What comes of a picture that was damaged at random depends on where."""
+"""The response to an image that was damaged at random depends on the place of the damage."""
 
 
 class Odd(NamedTuple):
-    """A file, and the answers that are right."""
+    """A file, and the responses that are right for it."""
 
     name: str
     data: bytes
     answers: Answers
     words: str = ""
-    """Of the detail."""
+    """Words that the detail contains."""
 
 
 @functools.cache
@@ -62,9 +62,9 @@ def _cut_off() -> Iterator[Odd]:
 
 
 def _damaged() -> Iterator[Odd]:
-    """One bit wrong, at 14 places; a part of zeros, at 5; a part left out, at 5."""
+    """Each kind of file with a wrong bit (14 places), with zeros (5) and with a gap (5)."""
     for kind, data in _files().items():
-        # A PNG has checksums; a JPEG is read as well as can be.
+        # A PNG has checksums. A JPEG has none, and decoders read as much of it as they can.
         answers = UNSUPPORTED if kind == "png" else ANYTHING
         for part in range(14):
             at = part * (len(data) - 1) // 14
@@ -78,26 +78,26 @@ def _damaged() -> Iterator[Odd]:
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:
-    """Make a chunk of a PNG."""
+    """Return a chunk of a PNG."""
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
 def png(width: int, height: int, *chunks: bytes, depth: int = 8, colour: int = 2) -> bytes:
-    """Make a PNG of these chunks, whatever they hold."""
+    """Return a PNG of the given chunks, valid or not."""
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     parts = [chunk(b"IHDR", header), *chunks, chunk(b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 def pixels(size: int) -> bytes:
-    """Make an IDAT chunk that unpacks to so many zeros."""
+    """Return an IDAT chunk that unpacks to ``size`` zeros."""
     pack = zlib.compressobj(9)
     parts = [pack.compress(bytes(1024 * 1024)) for _ in range(size // 1024**2)]
     return chunk(b"IDAT", b"".join([*parts, pack.compress(bytes(size % 1024**2)), pack.flush()]))
 
 
 def _bombs() -> Iterator[Odd]:
-    """A few bytes that would become very many."""
+    """Small files that would unpack to very many bytes, or keep a parser busy."""
     bomb = zlib.compress(bytes(100 * 1024**2), 9)
     small = pixels(100 * (1 + 300))
     yield Odd("bomb in IDAT", png(100, 100, pixels(100 * 1024**2)), UNUSABLE)
@@ -115,7 +115,7 @@ def _bombs() -> Iterator[Odd]:
 
 
 def _jpeg_that_says(width: int, height: int) -> bytes:
-    """Make a JPEG whose header claims another size."""
+    """Return a JPEG whose header claims another size."""
     data = as_jpeg(Image.new("RGB", (100, 100)))
     frame = data.index(b"\xff\xc0")
     return data[: frame + 5] + struct.pack(">HH", height, width) + data[frame + 9 :]
@@ -139,7 +139,7 @@ def _sizes() -> Iterator[Odd]:
 
 
 def _modes() -> Iterator[Odd]:
-    """The person is the same in every mode and orientation that JPEG and PNG have."""
+    """The same person in every mode and orientation of JPEG and PNG."""
     picture = opened(_portrait())
     for mode in ("L", "RGB", "CMYK"):
         yield Odd(f"JPEG in {mode}", as_jpeg(picture.convert(mode)), RECOGNISED)
@@ -168,7 +168,7 @@ def _modes() -> Iterator[Odd]:
 
 
 def _wrapped() -> Iterator[Odd]:
-    """A photograph with something before, after or around it."""
+    """A photograph with other bytes before it, after it or inside."""
     data, small = _portrait(), _files()["png"]
     archive = b"PK\x05\x06" + bytes(18)
     for name, after in {
@@ -197,7 +197,7 @@ def _wrapped() -> Iterator[Odd]:
 
 
 def _others() -> Iterator[Odd]:
-    """What a client may take for a photograph, by its name or its type."""
+    """Files that a client may send as a photograph, because of their name or type."""
     picture = Image.new("RGB", (100, 100))
     for kind in ("GIF", "WEBP", "BMP", "TIFF", "ICO", "JPEG2000", "AVIF", "PDF"):
         name = {"ICO": "icon", "JPEG2000": "JPEG 2000", "WEBP": "WebP"}.get(kind, kind)

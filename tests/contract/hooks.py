@@ -1,6 +1,6 @@
-"""What Schemathesis cannot make up from the specification: photographs, good and bad.
+"""Photographs, good and bad, for Schemathesis, which cannot generate them from the specification.
 
-Loaded by its command line, from the environment variable SCHEMATHESIS_HOOKS.
+Its command line loads this module by the environment variable SCHEMATHESIS_HOOKS.
 """
 
 import base64
@@ -16,7 +16,7 @@ PHOTOGRAPHS = [
     resized(photograph("biden.jpg"), 400),
     landscape(160, 120),
 ]
-"""Small, so that many can be tried."""
+"""Small ones, so that many can be tried."""
 
 contents = st.one_of(
     st.sampled_from(PHOTOGRAPHS),
@@ -33,10 +33,10 @@ for media_type in ("image/jpeg", "image/png"):
 
 @schemathesis.hook
 def map_case(context: Any, case: schemathesis.Case) -> schemathesis.Case:
-    """Let more requests come further than to the check of their fields.
+    """Repair valid requests, so that more of them pass the check of their fields.
 
-    The specification cannot say that query parameters belong to raw photographs only, nor what
-    base64 is a photograph.
+    The specification cannot say that query parameters belong to raw photographs only, nor which
+    base64 texts are photographs.
     """
     if not case.meta.generation.mode.is_positive or str(case.media_type).startswith("image/"):
         return case
@@ -52,7 +52,7 @@ def map_case(context: Any, case: schemathesis.Case) -> schemathesis.Case:
 
 @schemathesis.hook
 def filter_case(context: Any, case: schemathesis.Case) -> bool:
-    """Leave out forms that are wrong only before they are sent: there a number is text."""
+    """Drop forms with values that are no text: sent in a form, every value becomes text."""
     if case.media_type != "multipart/form-data" or not isinstance(case.body, dict):
         return True
     return all(isinstance(value, str | bytes) for value in case.body.values())

@@ -1,4 +1,4 @@
-"""Where a stage hides who is registered, a caller cannot find it out."""
+"""In a stage that hides who is registered, callers cannot find it out."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,9 +13,10 @@ from chalicelib.errors import FaceRegisteredToAnotherPerson, MalformedRequest, P
 from chalicelib.faces import Faces
 from chalicelib.images import from_bytes
 from chalicelib.messages import RegisterRequest, VerifyRequest
+from chalicelib.records import Records
 from chalicelib.registration import register
 from chalicelib.settings import Settings
-from chalicelib.storage import Photographs, Records
+from chalicelib.storage import Photographs
 from sample_photographs import photograph
 from tests.support.service import BUCKET, COLLECTION, TABLE, Service
 
@@ -25,7 +26,7 @@ HIDING = Settings.from_environment({"HIDE_UNKNOWN_PERSONS": "true"})
 
 @dataclass
 class Stage:
-    """The application's parts, and the calls to AWS that they make."""
+    """The parts of the application, and the calls to AWS that they make."""
 
     records: Records = field(default_factory=lambda: Records(clients.dynamodb, TABLE))
     faces: Faces = field(default_factory=lambda: Faces(clients.rekognition, COLLECTION))
@@ -33,7 +34,7 @@ class Stage:
     calls: list[str] = field(default_factory=list)
 
     def verify(self, settings: Settings, person_id: str, **fields: Any) -> tuple[Any, list[str]]:
-        """Ask whether somebody is this person; return the answer and the calls that it took."""
+        """Verify Obama as a person; return the response and the calls to AWS."""
         self.calls.clear()
         asked = VerifyRequest(
             image=from_bytes(photograph("obama2.jpg")), person_id=person_id, **fields
@@ -44,7 +45,7 @@ class Stage:
 
 @pytest.fixture
 def stage(service: Service) -> Iterator[Stage]:
-    """Two persons are registered."""
+    """A stage with two people."""
     for person, image in (("obama", "obama.jpg"), ("biden", "biden.jpg")):
         service.register(photograph(image), name=person.title(), personId=person)
     service.settle()
@@ -60,21 +61,21 @@ def stage(service: Service) -> Iterator[Stage]:
         client.meta.events.unregister("before-call", note, unique_id="enumeration")
 
 
-def test_by_default_an_unknown_person_is_said_to_be_unknown(stage: Stage) -> None:
+def test_by_default_an_unknown_person_is_reported(stage: Stage) -> None:
     with pytest.raises(PersonUnknown):
         stage.verify(OPEN, "nobody")
 
 
-def test_hidden_an_unknown_person_is_like_a_wrong_face(stage: Stage) -> None:
+def test_when_hidden_an_unknown_person_is_answered_like_a_wrong_face(stage: Stage) -> None:
     assert stage.verify(HIDING, "nobody") == stage.verify(HIDING, "biden")
     assert stage.verify(HIDING, "biden")[1] == ["SearchFacesByImage"]
 
 
-def test_hidden_the_right_face_is_still_recognised(stage: Stage) -> None:
+def test_when_hidden_the_right_face_is_still_recognised(stage: Stage) -> None:
     assert stage.verify(HIDING, "obama", threshold=95)[0]["verified"] is True
 
 
-def test_hidden_a_low_threshold_does_not_list_who_is_registered(stage: Stage) -> None:
+def test_when_hidden_the_threshold_cannot_be_lowered(stage: Stage) -> None:
     listed = stage.verify(OPEN, "biden", threshold=0)[0]["matches"]
     with pytest.raises(MalformedRequest, match="threshold"):
         stage.verify(HIDING, "biden", threshold=0)

@@ -1,4 +1,4 @@
-"""Hypothesis tries to find an input that is answered with anything but a problem."""
+"""Hypothesis searches for an input that is neither read nor refused with a problem."""
 
 import base64
 import json
@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 
 from chalicelib import images
 from chalicelib.errors import Problem
-from chalicelib.messages import CreateIndexRequest, RegisterRequest, VerifyRequest, read
+from chalicelib.http import problem_response, read_request
+from chalicelib.messages import CreateIndexRequest, RegisterRequest, VerifyRequest
 from tests.contract.corpus import odd_images
-from tests.unit.test_messages import request
+from tests.support.requests import gateway_request
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))
 INPUTS_OF_AN_EXAMPLE = 30
-"""At least, on average."""
+"""Least number of inputs that an example tries, on average."""
 KINDS = [RegisterRequest, CreateIndexRequest, VerifyRequest]
 TYPES = ["application/json", "multipart/form-data; boundary=x", "image/jpeg"]
 NAMES = ["name", "personId", "image", "contentType", "imageKey", "nextToken", "repair"]
@@ -47,7 +48,7 @@ Damages = list[tuple[int, bytes]]
 
 
 def damaged(data: bytes, changes: Damages) -> list[bytes]:
-    """Return some bytes as they are, with more and more parts overwritten, and cut off."""
+    """Return data unchanged, with more and more parts overwritten, and cut off."""
     found = [data]
     for place, written in changes:
         at = place % (len(data) + 1)
@@ -57,7 +58,7 @@ def damaged(data: bytes, changes: Damages) -> list[bytes]:
 
 
 def ask(bodies: Sequence[bytes], types: Sequence[str] = TYPES, **query: str) -> None:
-    """Read bodies as every kind of request; a problem may come of it, or a request."""
+    """Read bodies as every kind of request: each is read, or refused with a problem."""
     for body in bodies:
         for kind in KINDS:
             for content_type in types:
@@ -66,15 +67,15 @@ def ask(bodies: Sequence[bytes], types: Sequence[str] = TYPES, **query: str) -> 
                 if problem is not None:
                     assert 0 < len(problem.detail) < 1000
                     assert problem.status < 500
-                    problem.to_response("id")
+                    problem_response(problem, "id")
 
 
 def refusal(
     kind: type[Any], body: bytes, content_type: str, query: dict[str, str]
 ) -> Problem | None:
-    """Read a request; return why it is refused."""
+    """Read a request; return the problem for which it is refused, if it is."""
     try:
-        read(request(body, content_type, **query), kind)
+        read_request(gateway_request(body, content_type, **query), kind)
     except Problem as problem:
         return problem
     return None

@@ -1,4 +1,4 @@
-"""What Chalice would answer in its own words reads as a problem, with nothing of it left."""
+"""Errors that Chalice answers in its own format become problems, without any of its texts."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ from chalice.app import (
 )
 from chalice.config import Config
 
-from chalicelib import messages
+from chalicelib.http import finish_response
 from facial_recognition.local.api import LocalApi
 from tests.contract.answers import assert_headers, problem
 
@@ -26,13 +26,13 @@ SECRET = "arn:aws:secret"
 
 
 def guarded_app() -> Chalice:
-    """Make an application whose callers are looked at, and whose views fail."""
+    """Return an application with an authorizer and with views that fail."""
     app = Chalice(app_name="guarded")
     errors = {"missing": NotFoundError, "forbidden": ForbiddenError, "busy": TooManyRequestsError}
 
     @app.middleware("http")
-    def complete(request: Any, view: Any) -> Response:
-        return messages.complete(view(request), "id", {"Access-Control-Allow-Origin": "*"})
+    def finish(request: Any, view: Any) -> Response:
+        return finish_response(view(request), "id", {"Access-Control-Allow-Origin": "*"})
 
     @app.authorizer()
     def guard(request: AuthRequest) -> AuthResponse | None:
@@ -51,7 +51,7 @@ def guarded_app() -> Chalice:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """The address of such an application."""
+    """The address of the guarded application."""
     project: Any = SimpleNamespace(app=guarded_app(), config=Config())
     with LocalApi(project) as api:
         yield f"{api.url}/guarded"
@@ -81,10 +81,10 @@ def test_chalices_own_errors_are_problems(
     assert ("Retry-After" in answer.headers) == (expected[0] == 429)
 
 
-def test_any_status_of_chalice_has_a_problem() -> None:
+def test_every_status_of_chalice_has_a_problem() -> None:
     statuses = {error.STATUS_CODE for error in ChaliceViewError.__subclasses__()}
     for status in statuses | {405, 415}:
-        answer = messages.complete(Response({"Message": SECRET}, {}, status), "id", {})
+        answer = finish_response(Response({"Message": SECRET}, {}, status), "id", {})
 
         assert SECRET not in answer.body
         assert answer.status_code >= 400

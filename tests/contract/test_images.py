@@ -1,4 +1,4 @@
-"""Broken and odd images: each gets the answer that is right, soon, and in little memory."""
+"""Broken and odd images: each gets the right response, quickly and with little memory."""
 
 import resource
 import time
@@ -34,8 +34,8 @@ def test_the_corpus_is_large() -> None:
     assert len(set(names)) == len(names)
 
 
-def judged(odd: Odd) -> Answers:
-    """Return how an image is refused by its headers, or nothing."""
+def refusal(odd: Odd) -> Answers:
+    """Return the problem for which the check of the headers refuses an image, if it does."""
     try:
         images.from_bytes(odd.data)
     except Problem as problem:
@@ -43,23 +43,23 @@ def judged(odd: Odd) -> Answers:
     return frozenset()
 
 
-def test_headers_are_judged_in_little_time_and_memory() -> None:
+def test_headers_are_checked_in_little_time_and_memory() -> None:
     for odd in odd_images():
-        # Other threads of this process may need memory at the same time, but not each time.
-        assert any(is_judged_cheaply(odd) for _ in range(3)), odd.name
+        # Other threads of this process may need memory at the same time, but not at every try.
+        assert any(is_checked_cheaply(odd) for _ in range(3)), odd.name
 
 
-def is_judged_cheaply(odd: Odd) -> bool:
+def is_checked_cheaply(odd: Odd) -> bool:
     tracemalloc.start()
     before = time.thread_time()
-    assert judged(odd) <= odd.answers, odd.name
+    assert refusal(odd) <= odd.answers, odd.name
     seconds = time.thread_time() - before
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return seconds < 1.0 and most < 1024**2
 
 
-def test_every_image_gets_its_answer(club: Service) -> None:
+def test_every_image_gets_the_right_response(club: Service) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     wrong = []
     for odd in odd_images():
@@ -80,5 +80,5 @@ def test_every_image_gets_its_answer(club: Service) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_however_the_camera_was_held_it_is_the_same_person(club: Service, orientation: int) -> None:
+def test_a_person_is_recognised_in_every_orientation(club: Service, orientation: int) -> None:
     assert club.whose(rotated(resized(photograph("obama2.jpg"), 900), orientation)) == "obama"

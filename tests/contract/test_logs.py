@@ -1,4 +1,4 @@
-"""Nothing of a person gets into a log, at any level."""
+"""No log holds anything of a person, at any level."""
 
 import base64
 import logging
@@ -16,7 +16,7 @@ PERSON = "zaphod-0815"
 
 @pytest.fixture
 def everything(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """All that is logged, as where Lambda's level of logs is set to DEBUG."""
+    """Everything that is logged while Lambda's log level is DEBUG."""
     own = logging.getLogger("facial-recognition")
     before = own.level
     own.setLevel(logging.DEBUG)
@@ -57,7 +57,7 @@ def test_no_log_holds_a_name_a_face_or_an_image(
     service.rekognition.delete_collection(CollectionId="face-collection")
     answers.append(service.verify(obama, personId=PERSON))
 
-    # What this test's own client writes is not the service's.
+    # The records of the main thread come from this test's own client.
     records = [r for r in everything.records if r.threadName != "MainThread"]
     out, err = capfd.readouterr()
     written = "\n".join([*map(str, (vars(r) for r in records)), out, err])
@@ -79,7 +79,7 @@ def test_no_log_holds_a_name_a_face_or_an_image(
         assert secret not in written, f"{secret} is in a log"
 
 
-def test_aws_clients_stay_quiet_where_every_logger_is_to_speak() -> None:
+def test_the_loggers_of_the_aws_clients_stay_quiet_at_level_debug() -> None:
     import chalicelib.clients  # noqa: F401
 
     for name in ("boto3", "botocore", "botocore.endpoint", "s3transfer", "urllib3.connectionpool"):

@@ -1,4 +1,4 @@
-"""Odd and hostile requests: each has a defined answer."""
+"""Odd and hostile requests: each has a defined response."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ from sample_photographs import encoded, landscape, opened, photograph, resized
 from tests.contract.answers import assert_headers, exchange, problem, receive
 from tests.support.service import Service
 
-# A later Python gets to the bottom of it, and sees what it is.
+# From Python 3.14 on, the parser reaches the bottom of the nesting.
 NESTED = "nested too deeply" if sys.version_info < (3, 14) else "Expected neither"
 
 
@@ -31,7 +31,7 @@ BASE64 = base64.b64encode(PORTRAIT).decode()
 
 
 def send(service: Service, body: bytes | str, path: str = "verify", **headers: str) -> Any:
-    """Post a body as it is."""
+    """Post a body without changing it."""
     data = body.encode() if isinstance(body, str) else body
     options = {"Content-Type": "application/json", **headers}
     return service.post(path, data=data, headers=options)
@@ -96,7 +96,7 @@ def send(service: Service, body: bytes | str, path: str = "verify", **headers: s
         ("create-index", '{"repair": 1}', "repair"),
     ],
 )
-def test_what_is_malformed_is_refused_by_name(
+def test_a_malformed_field_is_named(
     running: Service, path: str, body: bytes | str, words: str
 ) -> None:
     answer = send(running, body, path)
@@ -109,7 +109,7 @@ def test_what_is_malformed_is_refused_by_name(
 @pytest.mark.parametrize(
     "after", ["x", "\0", "\ufffe", "faces/" + "x" * 2000, "\N{PILE OF POO}", ""]
 )
-def test_a_made_up_token_does_no_harm(running: Service, phase: str, after: str) -> None:
+def test_an_invented_token_does_no_harm(running: Service, phase: str, after: str) -> None:
     token = base64.urlsafe_b64encode(json.dumps({"phase": phase, "after": after}).encode())
     answer = running.post("create-index", {"nextToken": token.decode(), "repair": True})
 
@@ -140,7 +140,7 @@ def test_a_body_is_read_as_its_type_says(
     assert problem(send(running, "{}", **{"Content-Type": content_type})) == expected
 
 
-def test_accept_is_not_looked_at(running: Service) -> None:
+def test_accept_is_ignored(running: Service) -> None:
     for accept in ("text/html", "image/jpeg", "application/xml;q=0", "", "*/*"):
         assert problem(send(running, "{}", Accept=accept)) == (400, "image_missing")
 
@@ -172,7 +172,7 @@ def test_other_paths_are_not_found(running: Service, path: str) -> None:
         assert problem(answer) == (404, "not_found")
 
 
-def test_browsers_may_ask_before(running: Service) -> None:
+def test_browsers_may_send_a_preflight_request(running: Service) -> None:
     preflight = requests.options(
         f"{running.api_url}/verify",
         headers={"Origin": "https://example.org", "Access-Control-Request-Method": "POST"},
@@ -186,7 +186,7 @@ def test_browsers_may_ask_before(running: Service) -> None:
     assert "Access-Control-Allow-Credentials" not in preflight.headers
 
 
-def test_a_page_may_read_the_request_id_and_when_to_try_again(running: Service) -> None:
+def test_a_page_may_read_the_request_id_and_retry_after(running: Service) -> None:
     answer = send(running, "{}")
 
     exposed = answer.headers["Access-Control-Expose-Headers"]
@@ -312,9 +312,7 @@ def test_query_parameters_are_fields(running: Service, query: str, words: str) -
     ],
     ids=lambda value: str(value[:60]),
 )
-def test_what_is_hardly_http_is_answered(
-    running: Service, sent: bytes, expected: tuple[int, str]
-) -> None:
+def test_broken_http_is_answered(running: Service, sent: bytes, expected: tuple[int, str]) -> None:
     status, headers, body = exchange(running.api_url, sent)
 
     assert_headers(headers)
@@ -322,11 +320,11 @@ def test_what_is_hardly_http_is_answered(
 
 
 class TestLoad:
-    """A server that is used badly goes on answering everybody."""
+    """Bad clients do not keep the server from answering others."""
 
     @pytest.fixture
-    def patient(self, project: Project) -> Iterator[LocalApi]:
-        """The API on a port of its own, where bodies have one second to arrive."""
+    def impatient(self, project: Project) -> Iterator[LocalApi]:
+        """The API on its own port, with one second for a body to arrive."""
         with LocalApi(project, patience=1.0) as api:
             yield api
 
@@ -335,7 +333,7 @@ class TestLoad:
             answer = send(running, bytes(64 * 1024**2), **{"Content-Type": kind})
             assert problem(answer) == (413, "image_too_large")
 
-    def test_more_than_the_function_takes_is_refused(self, running: Service) -> None:
+    def test_more_than_6_megabytes_are_refused(self, running: Service) -> None:
         answer = send(running, b" " * (6 * 1024**2 + 1))
 
         assert problem(answer) == (413, "image_too_large")
@@ -346,9 +344,9 @@ class TestLoad:
         ids=["length", "chunks"],
     )
     def test_slow_bodies_do_not_keep_others_waiting(
-        self, running: Service, patient: LocalApi, framing: bytes
+        self, running: Service, impatient: LocalApi, framing: bytes
     ) -> None:
-        address = urlsplit(patient.url)
+        address = urlsplit(impatient.url)
         head = b"POST /verify HTTP/1.1\r\n" + framing + b"\r\n\r\n"
         slow = [socket.create_connection((address.hostname, address.port), 30) for _ in range(50)]
         stop = threading.Event()
@@ -365,7 +363,7 @@ class TestLoad:
         dripping.start()
         try:
             before = time.monotonic()
-            assert requests.post(f"{patient.url}/verify", json={}, timeout=30).status_code == 400
+            assert requests.post(f"{impatient.url}/verify", json={}, timeout=30).status_code == 400
             assert time.monotonic() - before < 1.0
             for stream in slow:
                 status, headers, body = receive(stream)

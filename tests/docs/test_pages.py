@@ -20,8 +20,8 @@ from chalicelib.settings import Settings
 from facial_recognition.cli.__main__ import main as faces
 from facial_recognition.infra import data
 from localaws.middleware.permissions.grants import as_table
-from tests.conftest import ROOT
 from tests.deploy.policies import FILES, committed
+from tests.support.paths import ROOT
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))

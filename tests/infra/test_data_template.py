@@ -9,8 +9,8 @@ from typing import Any
 import boto3
 import pytest
 
+from chalicelib.records import PERSON_INDEX
 from chalicelib.settings import Settings
-from chalicelib.storage import PERSON_INDEX
 from facial_recognition.infra import data
 from localaws.services.cloudformation import Template
 from localaws.services.cloudformation.resources import TYPES

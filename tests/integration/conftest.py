@@ -1,4 +1,4 @@
-"""What several of these tests begin with."""
+"""Fixtures of the integration tests."""
 
 from collections.abc import Iterator
 
@@ -7,13 +7,13 @@ from msgspec.structs import replace
 
 import app
 from chalicelib.convergence import Converger
-from tests.conftest import restrict
+from tests.support.permissions import restrict
 from tests.support.service import Service
 
 
 @pytest.fixture
-def letting_go(service: Service) -> Iterator[Converger]:
-    """What converges photographs where they are not kept; the handlers beside it keep them."""
+def discarding(service: Service) -> Iterator[Converger]:
+    """A converger of a stage that keeps no photographs; the event handlers still keep them."""
     settings = replace(app.settings, keep_photographs=False)
     restrict(service.aws, keeps_photographs=False)
     yield Converger(app.photographs, app.records, app.faces, app.converger().audit, settings)

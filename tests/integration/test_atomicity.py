@@ -1,4 +1,4 @@
-"""DynamoDB's writes are seen whole or not at all, however many requests come at once."""
+"""A write to the embedded DynamoDB is visible completely or not at all, under parallel requests."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,7 +13,7 @@ def dynamodb(service: Service) -> Any:
     return service.table.meta.client
 
 
-def test_an_item_is_never_seen_without_what_is_written_with_it(dynamodb: Any) -> None:
+def test_an_update_of_two_attributes_is_never_seen_in_part(dynamodb: Any) -> None:
     def write(number: int) -> None:
         dynamodb.update_item(
             TableName=TABLE,
@@ -34,7 +34,7 @@ def test_an_item_is_never_seen_without_what_is_written_with_it(dynamodb: Any) ->
     assert [future.result() for future in seen] == [{"a", "b", "faceId"}] * 200
 
 
-def test_of_many_who_write_on_a_condition_one_succeeds(dynamodb: Any) -> None:
+def test_one_of_many_conditional_writes_succeeds(dynamodb: Any) -> None:
     def write(number: int) -> bool:
         try:
             dynamodb.put_item(
@@ -52,7 +52,7 @@ def test_of_many_who_write_on_a_condition_one_succeeds(dynamodb: Any) -> None:
     assert sum(succeeded) == 1
 
 
-def test_a_transaction_that_fails_undoes_its_own_changes_and_nobody_elses(dynamodb: Any) -> None:
+def test_a_failed_transaction_undoes_only_its_own_changes(dynamodb: Any) -> None:
     dynamodb.put_item(TableName=TABLE, Item={"faceId": "kept", "n": 1})
 
     def fail(number: int) -> None:

@@ -1,4 +1,4 @@
-"""How many calls to AWS a request makes: each is time for a caller, and money."""
+"""The number of calls to AWS that a request makes: each one costs time and money."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,17 +12,17 @@ from tests.support.service import Service
 
 @pytest.fixture
 def calls() -> Iterator[list[str]]:
-    """The operations that the application asks AWS for."""
-    asked: list[str] = []
+    """The operations of AWS that the application calls."""
+    made: list[str] = []
 
     def note(model: Any, **kwargs: Any) -> None:
-        asked.append(model.name)
+        made.append(model.name)
 
-    made = (clients.s3(), clients.dynamodb(), clients.rekognition())
-    for client in made:
+    all_clients = (clients.s3(), clients.dynamodb(), clients.rekognition())
+    for client in all_clients:
         client.meta.events.register("before-call", note)
-    yield asked
-    for client in made:
+    yield made
+    for client in all_clients:
         client.meta.events.unregister("before-call", note)
 
 
@@ -35,7 +35,7 @@ def test_a_verify_makes_two_calls(service: Service, calls: list[str]) -> None:
         assert calls == ["SearchFacesByImage", "BatchGetItem"]
 
 
-def test_a_verify_of_somebody_else_makes_two_calls(service: Service, calls: list[str]) -> None:
+def test_a_verify_of_another_person_makes_two_calls(service: Service, calls: list[str]) -> None:
     service.register(photograph("obama.jpg"), name="Barack Obama", personId="obama")
     service.settle()
     calls.clear()
@@ -69,7 +69,9 @@ def test_a_corrected_name_takes_a_fifth_call(service: Service, calls: list[str])
     assert calls == ["DetectFaces", "SearchFacesByImage", "PutObject", "GetItem", "PutObject"]
 
 
-def test_an_upload_is_allowed_without_any_call(service: Service, calls: list[str]) -> None:
+def test_a_registration_without_a_photograph_makes_no_call(
+    service: Service, calls: list[str]
+) -> None:
     service.register(None, name="Barack Obama")
 
     assert calls == []

@@ -1,8 +1,8 @@
-"""Anything may happen in any order, and go wrong anywhere: once it is quiet, all agrees.
+"""Bucket, records and collection agree after any history of requests, events, faults and crashes.
 
-Hypothesis makes up histories of uploads, removals, registrations, late and repeated events,
-rebuilds of the index and verifies, with a fault or a crash at some call to AWS, and shrinks one
-that leaves bucket, records and collection in disagreement. ``make soak`` runs thousands.
+Hypothesis generates histories of uploads, deletions, registrations, late and repeated events,
+rebuilds of the index and verifications, with a fault or a crash at some call to AWS. ``make soak``
+runs thousands of them.
 """
 
 import base64
@@ -36,9 +36,8 @@ IMAGES = {
     "nobody": resized(landscape(), 250),
     "text": b"This is a text file.",
 }
-SHOWN = {md5(image).hexdigest(): name for name, image in IMAGES.items()}
-"""By ETag."""
-"""Photographs by what they show; the first word is who."""
+"""Photographs by their content; the first word is the person."""
+CONTENT_BY_ETAG = {md5(image).hexdigest(): content for content, image in IMAGES.items()}
 FACES = ("obama", "biden")
 
 people = st.sampled_from(["ann", "bob", "cem"])
@@ -48,7 +47,7 @@ kinds = st.sampled_from(["error before", "error after", "crash before", "crash a
 
 
 class Histories(RuleBasedStateMachine):
-    """What clients, operators and AWS may do, and what has to hold after it."""
+    """The actions of clients, operators and AWS, and the state that must follow."""
 
     service: Service
     project: Project
@@ -64,7 +63,7 @@ class Histories(RuleBasedStateMachine):
         most_delay=st.sampled_from([0.0, 0.05]),
         seed=st.integers(0, 2**32),
     )
-    def begin(self, duplicates: float, most_delay: float, seed: int) -> None:
+    def start(self, duplicates: float, most_delay: float, seed: int) -> None:
         self.service.aws.functions.disorder = Disorder(duplicates, most_delay, Random(seed))
 
     @rule(key=keys, image=images)
@@ -85,12 +84,12 @@ class Histories(RuleBasedStateMachine):
         self.call("/create-index", selection)
 
     @rule(key=keys, handler=st.sampled_from(["index_photograph", "unindex_photograph"]))
-    def bring_an_old_event(self, key: str, handler: str) -> None:
+    def deliver_an_old_event(self, key: str, handler: str) -> None:
         event = {"Records": [{"s3": {"bucket": {"name": BUCKET}, "object": {"key": key}}}]}
         self.service.aws.functions.notify(self.project.function_name(handler), event)
 
     @rule(call=st.integers(1, 12), kind=kinds, status=st.sampled_from([400, 500]))
-    def go_wrong(self, call: int, kind: Any, status: int) -> None:
+    def inject_a_fault(self, call: int, kind: Any, status: int) -> None:
         fault = Fault("*", kind, call=call, caller="worker", code="Unexpected", status=status)
         self.service.aws.faults.script(fault)
 
@@ -100,7 +99,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(face=st.sampled_from(FACES))
     def verify(self, face: str) -> None:
-        """A face names somebody only by a record that is there at that time."""
+        """A match names the person of a record that exists at that time."""
         before = self.service.items()
         answer = self.service.verify(IMAGES[face])
         known = before | self.service.items()
@@ -108,13 +107,13 @@ class Histories(RuleBasedStateMachine):
         for match in answer.json()["matches"]:
             if match["faceId"] in known:
                 assert known[match["faceId"]]["personId"] == match["personId"]
-            else:  # its record has come and gone meanwhile, and so has the face
+            else:  # the record was added and deleted meanwhile, and so was the face
                 self.service.settle()
                 gone = match["faceId"] not in self.service.faces()
                 assert gone or match["faceId"] in self.service.items()
 
     def call(self, path: str, body: dict[str, Any]) -> None:
-        """Call the API's function, which may crash: the caller is told so, and no more."""
+        """Call the function of the API. It may crash: then there is no answer to check."""
         event = LambdaEventConverter(self.routes).create_lambda_event(
             "POST", path, {"content-type": "application/json"}, json.dumps(body)
         )
@@ -125,7 +124,7 @@ class Histories(RuleBasedStateMachine):
         assert answer["statusCode"] != 500, answer["body"]
 
     def teardown(self) -> None:
-        """Let it go quiet, and put through again what failed at three tries; then all agrees."""
+        """Handle all events, redrive those that failed, and check that everything agrees."""
         self.service.settle()
         self.service.aws.faults.clear()
         failed = Queue(boto3.Session(), FAILED_EVENTS)
@@ -138,11 +137,11 @@ class Histories(RuleBasedStateMachine):
             assert record is not None
             stored = self.service.s3.head_object(Bucket=BUCKET, Key=key)
             stands_for = stored["Metadata"].get("stands-for")
-            # Whether photographs are kept may be set in the environment.
+            # The environment may turn KEEP_PHOTOGRAPHS off.
             assert (stands_for is None) == app.settings.keep_photographs
             assert record["etag"] == (stands_for or stored["ETag"].strip('"'))
-            shows = SHOWN[record["etag"]]
-            assert (record["status"] == "indexed") == (shows.split()[0] in FACES), key
+            content = CONTENT_BY_ETAG[record["etag"]]
+            assert (record["status"] == "indexed") == (content.split()[0] in FACES), key
             if not app.settings.keep_photographs:
                 versions = [v for v in app.photographs.versions(key) if v.key == key]
                 marks = self.service.s3.list_object_versions(Bucket=BUCKET, Prefix=key)
@@ -163,7 +162,7 @@ def test_every_history_ends_in_agreement(service: Service, project: Project) -> 
             derandomize="CONVERGENCE_RUNS" not in os.environ,
             database=None,
             suppress_health_check=list(HealthCheck),
-            # What threads do differs each time: a history made smaller may not fail again.
+            # Threads run differently each time, so a shrunk history may not fail again.
             phases=[Phase.generate],
             print_blob=True,
         ),

@@ -1,20 +1,22 @@
+"""``POST /create-index`` brings the index in line with the photographs."""
+
 import pytest
 
 from chalicelib import indexing
 from facial_recognition.local.project import Project
 from sample_photographs import landscape, photograph
-from tests.integration.test_register import problem
+from tests.support.problems import problem
 from tests.support.service import BUCKET, COLLECTION, Service
 
 
 @pytest.fixture
 def silent(service: Service) -> Service:
-    """The service without its event handlers, as before it was deployed."""
+    """The service without events, as before its deployment."""
     service.s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration={})
     return service
 
 
-def test_it_makes_the_collection(service: Service) -> None:
+def test_it_creates_the_collection(service: Service) -> None:
     service.rekognition.delete_collection(CollectionId=COLLECTION)
     answer = service.post("create-index", {})
 
@@ -30,7 +32,7 @@ def test_it_makes_the_collection(service: Service) -> None:
     assert COLLECTION in service.rekognition.list_collections()["CollectionIds"]
 
 
-def test_it_indexes_what_was_there_before(silent: Service) -> None:
+def test_it_indexes_photographs_from_before_the_deployment(silent: Service) -> None:
     silent.upload("faces/obama/1.jpg", photograph("obama.jpg"))
     silent.upload("faces/biden/1.jpg", photograph("biden.jpg"))
     silent.upload("faces/ada/view.jpg", landscape())
@@ -51,7 +53,7 @@ def test_it_indexes_what_was_there_before(silent: Service) -> None:
     assert (again["indexed"], again["unchanged"], again["failed"]) == ([], 2, [failed])
 
 
-def test_it_forgets_what_is_gone(silent: Service) -> None:
+def test_it_removes_the_faces_of_deleted_photographs(silent: Service) -> None:
     silent.upload("faces/obama/1.jpg", photograph("obama.jpg"))
     silent.post("create-index")
     silent.remove("faces/obama/1.jpg")
@@ -62,7 +64,7 @@ def test_it_forgets_what_is_gone(silent: Service) -> None:
     assert silent.items() == {}
 
 
-def test_one_person_or_one_photograph_may_be_asked_for(silent: Service) -> None:
+def test_a_request_can_select_one_person_or_one_photograph(silent: Service) -> None:
     for key in ("faces/obama/1.jpg", "faces/obama/2.jpg", "faces/obama-b/1.jpg"):
         silent.upload(key, photograph("obama.jpg"))
     one = silent.post("create-index", {"imageKey": "faces/obama/2.jpg"}).json()
@@ -76,13 +78,13 @@ def test_one_person_or_one_photograph_may_be_asked_for(silent: Service) -> None:
     assert silent.post("create-index", {"personId": "obama"}).json()["removed"] == 1
 
 
-def test_a_photograph_that_is_not_there_is_said_so(service: Service) -> None:
+def test_a_missing_photograph_is_reported(service: Service) -> None:
     body = service.post("create-index", {"imageKey": "faces/ada/1.jpg"}).json()
 
     assert body["failed"][0]["code"] == "image_missing"
 
 
-def test_what_does_not_fit_into_the_time_is_gone_on_with(
+def test_a_walk_that_runs_out_of_time_continues_with_the_token(
     silent: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = [f"faces/obama/{n}.jpg" for n in range(3)]
@@ -97,7 +99,7 @@ def test_what_does_not_fit_into_the_time_is_gone_on_with(
         token, calls = body["nextToken"], calls + 1
 
     assert indexed == keys
-    assert calls == len(keys) + 1  # and one for the records
+    assert calls == len(keys) + 1  # the last one is for the records
     silent.assert_consistent()
 
 
@@ -132,9 +134,7 @@ def test_a_walk_can_be_interrupted_at_any_page(
         ({"imageKey": "faces/a/1.jpg", "personId": "a"}, "personId"),
     ],
 )
-def test_what_cannot_be_understood_is_refused(
-    service: Service, body: dict[str, str], field: str
-) -> None:
+def test_malformed_requests_are_refused(service: Service, body: dict[str, str], field: str) -> None:
     answer = service.post("create-index", body)
 
     assert problem(answer, 400) == "malformed_request"

@@ -1,4 +1,4 @@
-"""Photographs that come and go in S3, by any client, are indexed and forgotten."""
+"""Photographs that any client uploads to S3 or deletes there are indexed and removed."""
 
 import io
 import os
@@ -39,12 +39,12 @@ def test_a_removed_photograph_is_forgotten(service: Service) -> None:
     assert service.faces() == []
 
 
-def test_an_overwritten_photograph_is_indexed_anew(service: Service) -> None:
+def test_an_overwritten_photograph_is_indexed_again(service: Service) -> None:
     service.upload(KEY, photograph("obama.jpg"))
     service.upload(KEY, photograph("biden.jpg"))
 
     assert service.whose(photograph("obama2.jpg")) is None
-    assert service.whose(photograph("biden.jpg")) == "obama"  # the folder says whose it is
+    assert service.whose(photograph("biden.jpg")) == "obama"  # the folder tells the person
     assert len(service.faces()) == 1
     service.assert_consistent()
 
@@ -84,7 +84,7 @@ def test_of_several_faces_the_largest_is_indexed(service: Service) -> None:
         ("faces/ada/big.jpg", photograph("obama.jpg") + bytes(15 << 20), "image_too_large"),
     ],
 )
-def test_what_cannot_be_indexed_is_recorded_with_the_reason(
+def test_a_rejected_photograph_is_recorded_with_the_reason(
     service: Service, key: str, image: bytes, reason: str
 ) -> None:
     service.upload(key, image)
@@ -97,7 +97,7 @@ def test_what_cannot_be_indexed_is_recorded_with_the_reason(
 
 
 @pytest.mark.parametrize("key", ["faces/", "faces/ada/", "elsewhere/ada/1.jpg"])
-def test_what_is_no_photograph_is_left_alone(service: Service, key: str) -> None:
+def test_objects_that_are_not_photographs_are_ignored(service: Service, key: str) -> None:
     service.upload(key, b"")
 
     assert service.items() == {}
@@ -125,9 +125,7 @@ def test_keys_may_hold_any_character(service: Service, name: str) -> None:
     assert service.items() == {}
 
 
-def test_an_event_that_comes_again_or_late_changes_nothing(
-    service: Service, project: Project
-) -> None:
+def test_a_late_or_repeated_event_changes_nothing(service: Service, project: Project) -> None:
     service.upload(KEY, photograph("obama.jpg"))
     before = service.items()
     for function in ("index_photograph", "unindex_photograph"):
@@ -138,7 +136,7 @@ def test_an_event_that_comes_again_or_late_changes_nothing(
     service.assert_consistent()
 
 
-def test_a_removal_that_is_announced_before_the_upload_does_no_harm(
+def test_a_deletion_event_before_the_upload_does_no_harm(
     service: Service, project: Project
 ) -> None:
     deliver(service, project, "unindex_photograph", KEY)
@@ -150,7 +148,7 @@ def test_a_removal_that_is_announced_before_the_upload_does_no_harm(
     assert service.faces() == []
 
 
-def test_a_record_made_after_its_photograph_was_removed_goes_too(
+def test_a_record_written_after_its_photograph_was_deleted_is_deleted_too(
     service: Service, project: Project
 ) -> None:
     service.table.put_item(
@@ -161,7 +159,7 @@ def test_a_record_made_after_its_photograph_was_removed_goes_too(
     assert service.items() == {}
 
 
-def test_a_copy_a_multipart_upload_and_a_bulk_removal_are_seen(service: Service) -> None:
+def test_a_copy_a_multipart_upload_and_a_bulk_deletion_are_handled(service: Service) -> None:
     service.upload("elsewhere/1.jpg", photograph("obama.jpg"))
     service.s3.copy_object(
         Bucket=BUCKET, Key="faces/obama/copy.jpg", CopySource=f"{BUCKET}/elsewhere/1.jpg"
@@ -187,7 +185,7 @@ def test_a_copy_a_multipart_upload_and_a_bulk_removal_are_seen(service: Service)
     assert service.items() == {}
 
 
-def test_the_aws_command_line_uploads_and_removes(service: Service, tmp_path: Path) -> None:
+def test_the_aws_command_line_uploads_and_deletes(service: Service, tmp_path: Path) -> None:
     (tmp_path / "grace").mkdir()
     (tmp_path / "grace" / "my photo.jpg").write_bytes(photograph("obama.jpg"))
 
@@ -200,7 +198,7 @@ def test_the_aws_command_line_uploads_and_removes(service: Service, tmp_path: Pa
     assert service.whose(photograph("obama2.jpg")) is None
 
 
-def test_events_are_what_s3_sends(service: Service) -> None:
+def test_events_have_the_format_of_s3(service: Service) -> None:
     events: list[dict[str, Any]] = []
     service.aws.functions.add({"watch": lambda event, _: events.append(event)})
     service.s3.create_bucket(Bucket="watched")
@@ -241,7 +239,7 @@ def test_events_are_what_s3_sends(service: Service) -> None:
 
 
 def deliver(service: Service, project: Project, function: str, key: str) -> None:
-    """Bring an event for a key, as S3 may do at any time."""
+    """Deliver an event about a key, as S3 may do at any time."""
     event = {"Records": [{"s3": {"bucket": {"name": BUCKET}, "object": {"key": key}}}]}
     service.aws.functions.call(project.function_name(function), event)
 

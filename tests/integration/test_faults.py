@@ -1,4 +1,4 @@
-"""Whatever happens at whichever call: the index converges to what is in S3."""
+"""The index converges to the state of S3, whichever call to AWS fails."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,13 +18,14 @@ BIDEN = resized(photograph("biden.jpg"), 400)
 NOBODY = resized(landscape(), 400)
 
 LOOK = ["HeadObject", "GetItem"]
-"""What converge asks when it looks at the truth; of an indexed photograph, ListFaces too."""
+"""The calls of one look of converge. For an indexed photograph, ListFaces follows."""
 SALT = ["GetItem"]
-"""What an entry of the audit trail needs, and the first of all."""
+"""The call that an entry of the audit trail needs."""
 FIRST_SALT = ["GetItem", "PutItem", "GetItem"]
+"""The calls that the first entry of a stage needs."""
 
 SCENARIOS: dict[str, tuple[bytes | None, bytes | None, list[str]]] = {
-    # before, after, and the calls that handling the event makes
+    # the photograph before, the photograph after, and the calls that handle the event
     "new": (
         None,
         OBAMA,
@@ -71,11 +72,11 @@ SCENARIOS: dict[str, tuple[bytes | None, bytes | None, list[str]]] = {
         [*LOOK, *SALT, "UpdateItem", "DeleteFaces", "TransactWriteItems", *LOOK],
     ),
 }
-CASES = [(name, n) for name, (_, _, calls) in SCENARIOS.items() for n in range(1, len(calls) + 1)]
+CALLS = [(name, n) for name, (_, _, calls) in SCENARIOS.items() for n in range(1, len(calls) + 1)]
 
 
 def arrange(service: Service, name: str) -> Callable[[], None]:
-    """Bring the service to the state before; return what makes the change."""
+    """Bring the service to the state before; return a function that makes the change."""
     before, after, _ = SCENARIOS[name]
     if before is not None:
         service.upload(KEY, before)
@@ -84,7 +85,7 @@ def arrange(service: Service, name: str) -> Callable[[], None]:
 
 
 def assert_converged(service: Service, name: str) -> None:
-    """Check that records and collection say what S3 says."""
+    """Check that records and collection agree with S3."""
     after = SCENARIOS[name][1]
     service.aws.faults.clear()
     service.assert_consistent()
@@ -94,7 +95,7 @@ def assert_converged(service: Service, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_the_calls_are_those_that_are_tried_below(service: Service, name: str) -> None:
+def test_the_scenarios_list_all_calls(service: Service, name: str) -> None:
     change = arrange(service, name)
     change()
 
@@ -103,11 +104,11 @@ def test_the_calls_are_those_that_are_tried_below(service: Service, name: str) -
     assert_converged(service, name)
 
 
-@pytest.mark.parametrize(("name", "call"), CASES)
+@pytest.mark.parametrize(("name", "call"), CALLS)
 @pytest.mark.parametrize("kind", ["error before", "error after", "crash after"])
-def test_one_call_goes_wrong(service: Service, name: str, call: int, kind: str) -> None:
+def test_one_call_fails(service: Service, name: str, call: int, kind: str) -> None:
     change = arrange(service, name)
-    # Not an error that botocore itself would repeat.
+    # botocore must not retry the error itself.
     fault = Fault("*", kind, call=call, caller="worker", code="Unexpected", status=400)
     service.aws.faults.script(fault)
     change()
@@ -116,7 +117,7 @@ def test_one_call_goes_wrong(service: Service, name: str, call: int, kind: str) 
     assert_converged(service, name)
 
 
-def test_a_call_that_hangs_is_given_up_and_made_again(service: Service) -> None:
+def test_a_call_that_hangs_is_retried(service: Service) -> None:
     service.aws.faults.script(Fault("IndexFaces", "hang", caller="worker"))
     service.upload(KEY, OBAMA)
 
@@ -124,7 +125,7 @@ def test_a_call_that_hangs_is_given_up_and_made_again(service: Service) -> None:
     assert_converged(service, "new")
 
 
-def test_throttling_is_waited_out(service: Service) -> None:
+def test_throttled_calls_are_retried(service: Service) -> None:
     service.aws.faults.script(
         Fault("IndexFaces", "throttle", caller="worker", rate=4),
         Fault("*", "throttle", caller="worker", every=10, times=0),
@@ -140,7 +141,7 @@ def test_throttling_is_waited_out(service: Service) -> None:
     service.assert_consistent()
 
 
-def test_an_event_that_fails_for_good_is_kept_and_can_be_put_through_again(
+def test_an_event_that_fails_at_every_try_is_kept_and_can_be_redriven(
     service: Service, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     denied = Fault("IndexFaces", "error before", times=0, code="AccessDeniedException", status=400)
@@ -165,7 +166,7 @@ def test_an_event_that_fails_for_good_is_kept_and_can_be_put_through_again(
     service.assert_consistent()
 
 
-def test_events_come_twice_late_and_in_any_order(service: Service) -> None:
+def test_events_may_come_twice_late_and_in_any_order(service: Service) -> None:
     service.aws.functions.disorder.duplicates = 0.5
     service.aws.functions.disorder.most_delay = 0.2
     for image in (OBAMA, BIDEN, NOBODY, OBAMA):
@@ -183,7 +184,7 @@ def test_events_come_twice_late_and_in_any_order(service: Service) -> None:
     service.assert_consistent()
 
 
-def test_two_hundred_at_once_end_with_one_face(service: Service) -> None:
+def test_two_hundred_runs_at_once_end_with_one_face(service: Service) -> None:
     service.s3.put_bucket_notification_configuration(
         Bucket=app.settings.faces_bucket, NotificationConfiguration={}
     )
@@ -193,7 +194,7 @@ def test_two_hundred_at_once_end_with_one_face(service: Service) -> None:
         while True:
             try:
                 return app.converger().converge(KEY, f"attempt-{number}").change
-            except Unsettled:  # which makes Lambda try again
+            except Unsettled:  # Lambda would retry
                 continue
 
     with ThreadPoolExecutor(200) as threads:

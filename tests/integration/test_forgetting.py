@@ -1,4 +1,4 @@
-"""Persons as whom no photograph was verified for long are forgotten, and nobody else."""
+"""The daily run forgets the people who were not verified for long, and nobody else."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -12,8 +12,9 @@ from chalicelib.audit import AuditTrail
 from chalicelib.convergence import Converger
 from chalicelib.errors import ServiceUnavailable
 from chalicelib.faces import Faces
+from chalicelib.records import Records
 from chalicelib.settings import Settings
-from chalicelib.storage import Photographs, Records
+from chalicelib.storage import Photographs
 from localaws.middleware.faults import Fault
 from localaws.services.events.schedules import Schedules
 from sample_photographs import photograph, resized
@@ -35,7 +36,7 @@ def both(service: Service) -> Service:
 
 @pytest.fixture
 def converger(service: Service) -> Converger:
-    """Everything, with the rights of an operator; tests/deploy has those of the function."""
+    """A converger with all permissions; tests/deploy has those of the function."""
     client = service.dynamodb
     return Converger(
         Photographs(lambda: service.s3, BUCKET),
@@ -48,14 +49,14 @@ def converger(service: Service) -> Converger:
 
 @pytest.fixture
 def noting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the API note when people are verified."""
+    """Turn on the notes about verifications in the API."""
     monkeypatch.setattr(
         app, "settings", replace(app.settings, verifications_noted_since=date(2020, 1, 1))
     )
 
 
 def age(service: Service, person_id: str, days: int) -> None:
-    """Let all that there is of a person be so old."""
+    """Change all moments in the objects and records of a person to ``days`` ago."""
     before = datetime.now(UTC) - timedelta(days=days)
     age_objects(f"faces/{person_id}/", before)
     moment = before.isoformat(timespec="seconds")
@@ -70,8 +71,8 @@ def age(service: Service, person_id: str, days: int) -> None:
 
 
 def forget(converger: Converger, settings: Settings = SETTINGS, seconds: float = 900) -> list[int]:
-    """Run it; return how many persons were forgotten, and how many were left to be."""
-    with telemetry.record() as work:
+    """Run the daily run; return the number of people forgotten and of those still to be."""
+    with telemetry.collect() as work:
         forgetting.forget_unverified(converger, settings, lambda: seconds)
     assert work.persons_forgotten is not None
     assert work.persons_left is not None
@@ -79,10 +80,13 @@ def forget(converger: Converger, settings: Settings = SETTINGS, seconds: float =
 
 
 def people(service: Service) -> set[object]:
+    """Return the ids of the people in the table."""
     return {item["personId"] for item in service.items().values()}
 
 
-def test_who_was_not_verified_for_long_is_forgotten(both: Service, converger: Converger) -> None:
+def test_a_person_who_was_not_verified_for_long_is_forgotten(
+    both: Service, converger: Converger
+) -> None:
     age(both, "biden", DAYS)
     assert forget(converger) == [0, 0]
     age(both, "biden", DAYS + 1)
@@ -102,7 +106,7 @@ def test_who_was_not_verified_for_long_is_forgotten(both: Service, converger: Co
 
 
 @pytest.mark.usefixtures("noting")
-def test_who_was_verified_lately_is_not(both: Service, converger: Converger) -> None:
+def test_a_person_who_was_verified_lately_stays(both: Service, converger: Converger) -> None:
     age(both, "obama", DAYS + 1)
     age(both, "biden", DAYS + 1)
     assert both.verify(photograph("obama2.jpg"), personId="biden").json()["verified"] is False
@@ -115,7 +119,9 @@ def test_who_was_verified_lately_is_not(both: Service, converger: Converger) -> 
 
 
 @pytest.mark.usefixtures("noting")
-def test_one_good_photograph_keeps_all_of_a_person(both: Service, converger: Converger) -> None:
+def test_a_verification_by_one_photograph_keeps_all_of_a_person(
+    both: Service, converger: Converger
+) -> None:
     both.upload("faces/obama/2.jpg", photograph("obama2.jpg"))
     age(both, "obama", DAYS + 1)
     assert both.whose(photograph("obama.jpg")) == "obama"
@@ -125,7 +131,7 @@ def test_one_good_photograph_keeps_all_of_a_person(both: Service, converger: Con
 
 
 @pytest.mark.usefixtures("noting")
-def test_the_day_of_a_verification_is_noted_and_nothing_more(both: Service) -> None:
+def test_a_verification_notes_the_day_and_nothing_else(both: Service) -> None:
     before = both.items()
     for _ in range(2):
         assert both.whose(photograph("obama2.jpg")) == "obama"
@@ -135,13 +141,13 @@ def test_the_day_of_a_verification_is_noted_and_nothing_more(both: Service) -> N
     assert face == {**before[str(face["faceId"])], "verifiedOn": TODAY.isoformat()}
 
 
-def test_nothing_is_noted_where_nobody_wants_it(both: Service) -> None:
+def test_nothing_is_noted_by_default(both: Service) -> None:
     before = both.items()
     assert both.whose(photograph("obama2.jpg")) == "obama"
     assert both.items() == before
 
 
-def test_nobody_is_forgotten_before_verifications_were_noted_for_so_long(
+def test_nobody_is_forgotten_before_verifications_were_noted_for_long_enough(
     both: Service, converger: Converger
 ) -> None:
     age(both, "obama", 5 * DAYS)
@@ -152,7 +158,7 @@ def test_nobody_is_forgotten_before_verifications_were_noted_for_so_long(
     assert forget(converger, replace(SETTINGS, verifications_noted_since=since)) == [1, 0]
 
 
-def test_what_there_is_no_time_for_is_left_to_the_next_run(
+def test_a_run_without_time_leaves_people_to_the_next_run(
     both: Service, converger: Converger
 ) -> None:
     age(both, "obama", DAYS + 1)
@@ -164,7 +170,7 @@ def test_what_there_is_no_time_for_is_left_to_the_next_run(
 
 
 @pytest.mark.usefixtures("noting")
-def test_who_comes_while_others_are_forgotten_stays(
+def test_a_person_who_is_verified_while_others_are_forgotten_stays(
     both: Service, converger: Converger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(forgetting, "BATCH", 1)
@@ -185,11 +191,12 @@ def test_who_comes_while_others_are_forgotten_stays(
 
 
 def events(converger: Converger, person_id: str) -> list[str]:
+    """Return the events in the audit trail of a person."""
     return [entry.event for entry in converger.audit.of_person(person_id)]
 
 
 @pytest.mark.usefixtures("noting")
-def test_a_verification_counts_when_its_photograph_is_gone(
+def test_a_verification_counts_after_its_photograph_was_deleted(
     service: Service, converger: Converger
 ) -> None:
     service.upload("faces/obama/old.jpg", photograph("obama3.jpg"))
@@ -204,7 +211,7 @@ def test_a_verification_counts_when_its_photograph_is_gone(
 
 
 @pytest.mark.usefixtures("noting")
-def test_who_sends_the_same_photograph_again_is_not_forgotten(
+def test_a_person_who_registers_the_same_photograph_again_stays(
     both: Service, converger: Converger
 ) -> None:
     age(both, "biden", DAYS + 1)
@@ -225,7 +232,7 @@ def test_a_verification_below_the_stages_threshold_does_not_count(
     assert forget(converger) == [1, 0]
 
 
-def test_a_photograph_that_is_still_to_be_indexed_counts(
+def test_a_photograph_that_is_not_indexed_yet_counts(
     service: Service, converger: Converger
 ) -> None:
     service.upload("faces/obama/a.jpg", photograph("obama.jpg"))
@@ -238,19 +245,19 @@ def test_a_photograph_that_is_still_to_be_indexed_counts(
     assert service.objects() == ["faces/obama/a.jpg"]
 
 
-def test_who_registers_while_being_forgotten_stays(
+def test_a_person_who_registers_while_being_forgotten_stays(
     both: Service, converger: Converger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     age(both, "biden", DAYS + 1)
-    several_at_once = forgetting._several_at_once
+    remove_strays = forgetting._remove_strays
 
-    def slowly(*arguments: Any) -> None:
-        several_at_once(*arguments)
+    def register_before(*arguments: Any) -> None:
         new = resized(photograph("biden.jpg"), 500)
         assert both.register(new, name="Joe Biden", personId="biden").status_code == 201
         both.settle()
+        remove_strays(*arguments)
 
-    monkeypatch.setattr(forgetting, "_several_at_once", slowly)
+    monkeypatch.setattr(forgetting, "_remove_strays", register_before)
     with pytest.raises(ServiceUnavailable, match="not be forgotten: 1"):
         forget(converger)
 
@@ -260,7 +267,7 @@ def test_who_registers_while_being_forgotten_stays(
 
 
 @pytest.mark.parametrize("error", [ServiceUnavailable("no"), OSError("no")])
-def test_what_fails_for_one_photograph_is_removed_all_the_same(
+def test_a_photograph_that_fails_to_converge_is_removed_all_the_same(
     both: Service, converger: Converger, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     age(both, "obama", DAYS + 1)
@@ -281,7 +288,7 @@ def test_what_fails_for_one_photograph_is_removed_all_the_same(
     assert events(converger, "obama") == ["registered", "forgotten"]
 
 
-def test_what_stopped_it_is_gone_on_with(both: Service, converger: Converger) -> None:
+def test_a_batch_that_fails_is_retried(both: Service, converger: Converger) -> None:
     age(both, "obama", DAYS + 1)
     age(both, "biden", DAYS + 1)
     refused = Fault("Scan", "error before", call=3, code="AccessDeniedException", status=400)
@@ -294,7 +301,7 @@ def test_what_stopped_it_is_gone_on_with(both: Service, converger: Converger) ->
         assert events(converger, person_id)[-1] == "forgotten"
 
 
-def test_who_cannot_be_forgotten_is_told(both: Service, converger: Converger) -> None:
+def test_a_person_who_cannot_be_forgotten_is_reported(both: Service, converger: Converger) -> None:
     age(both, "obama", DAYS + 1)
     both.aws.faults.script(
         Fault("DeleteObjects", "error before", code="AccessDenied", status=403, times=0)
@@ -309,21 +316,21 @@ def test_who_cannot_be_forgotten_is_told(both: Service, converger: Converger) ->
 def test_a_rule_without_a_rate_is_left_alone(
     service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
-    brought: list[str] = []
+    delivered: list[str] = []
     events = service.events
     target = {"Id": "1", "Arn": "arn:aws:lambda:us-east-1:123456789012:function:f"}
     for name, schedule in (("a", "cron(0 12 * * ? *)"), ("b", "rate(1 hour)")):
         events.put_rule(Name=name, ScheduleExpression=schedule)
         events.put_targets(Rule=name, Targets=[target])
-    schedules = Schedules(lambda function, rule, event: brought.append(rule))
+    schedules = Schedules(lambda function, rule, event: delivered.append(rule))
 
     for _ in range(3):
         schedules.look()
 
-    assert [rule.rpartition("/")[2] for rule in brought] == ["b"]
+    assert [rule.rpartition("/")[2] for rule in delivered] == ["b"]
     assert "rule/a: only rates" in caplog.text
     events.put_rule(Name="b", ScheduleExpression="rate(1 hour)", State="DISABLED")
     schedules.look()
     events.put_rule(Name="b", ScheduleExpression="rate(1 hour)")
     schedules.look()
-    assert len(brought) == 2
+    assert len(delivered) == 2

@@ -1,4 +1,4 @@
-"""What a person starts by hand: processes that come up, say what is wrong, and go away."""
+"""Processes that users start by hand: they start, report errors in one line, and stop cleanly."""
 
 import errno
 import importlib.util
@@ -18,8 +18,8 @@ import requests
 from localaws.account import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
 from localaws.ports import PortUnusable, listen
 from sample_photographs import photograph
-from tests.conftest import ROOT
 from tests.infra.project import ProjectCopy
+from tests.support.paths import ROOT
 from tests.support.processes import (
     PATIENCE,
     localaws,
@@ -32,7 +32,7 @@ from tests.support.service import TABLE
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_service_comes_up_and_goes_away(number: signal.Signals) -> None:
+def test_the_service_starts_and_stops(number: signal.Signals) -> None:
     with started(*run_service("--port", "0", "--api-port", "0")) as process:
         api, aws = wait_for(process, r"^ready API (\S+) AWS (\S+)$").groups()
         answer = requests.post(
@@ -53,7 +53,7 @@ def test_the_service_comes_up_and_goes_away(number: signal.Signals) -> None:
         wait_until_gone(process.pid)
 
 
-def test_a_port_in_use_is_said_in_one_line() -> None:
+def test_a_port_in_use_is_reported_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         others = ("--port", "0", "--api-port")
@@ -65,11 +65,11 @@ def test_a_port_in_use_is_said_in_one_line() -> None:
             with started(*run_service(*arguments)) as process:
                 output, _ = process.communicate()
             assert process.returncode == 1
-            *_, said = output.splitlines()
-            assert said.startswith(
+            *_, message = output.splitlines()
+            assert message.startswith(
                 f"error: Port {port} is in use by another program; choose another. ("
             )
-            assert f"make run {name}=..." in said
+            assert f"make run {name}=..." in message
 
 
 @pytest.mark.parametrize(
@@ -79,16 +79,18 @@ def test_a_port_in_use_is_said_in_one_line() -> None:
         (("--port", "0", "--stage", "moon"), "There is no stage moon; there are dev, prod."),
     ],
 )
-def test_what_there_is_not_is_said_in_one_line(arguments: tuple[str, ...], error: str) -> None:
+def test_a_missing_port_or_stage_is_reported_in_one_line(
+    arguments: tuple[str, ...], error: str
+) -> None:
     with started(*run_service(*arguments)) as process:
         output, _ = process.communicate()
 
     assert process.returncode == 1
-    (said,) = output.splitlines()[1:]
-    assert said.startswith(f"error: {error}")
+    (message,) = output.splitlines()[1:]
+    assert message.startswith(f"error: {error}")
 
 
-def test_a_port_that_may_not_be_opened_is_not_called_in_use(
+def test_a_port_without_permission_is_not_reported_as_in_use(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -100,7 +102,7 @@ def test_a_port_that_may_not_be_opened_is_not_called_in_use(
         listen(80)
 
 
-def test_who_does_not_come_any_more_is_forgotten_here_too(
+def test_the_local_service_forgets_people_as_well(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = run_service("--port", "0", "--api-port", "0", "--data", str(tmp_path / "data"))
@@ -123,7 +125,7 @@ def test_who_does_not_come_any_more_is_forgotten_here_too(
         wait_for(process, '"message":"forgetting".*"persons_forgotten":1,"persons_left":0')
 
 
-def test_the_service_can_be_deployed_to_an_empty_one(tmp_path: Path) -> None:
+def test_the_service_can_be_deployed_to_an_empty_embedded_aws(tmp_path: Path) -> None:
     with started(*localaws("--port", "0")) as process:
         url = wait_for(process, r"^ready AWS (\S+)$")[1]
         credentials = {"AWS_ACCESS_KEY_ID": ACCESS_KEY_ID, "AWS_SECRET_ACCESS_KEY": "local"}
@@ -135,12 +137,12 @@ def test_the_service_can_be_deployed_to_an_empty_one(tmp_path: Path) -> None:
         assert f"deployed: {url}/restapis/" in done.said
 
 
-def test_chalice_local_can_be_started_by_hand_beside_it(tmp_path: Path) -> None:
+def test_chalice_local_can_run_on_the_same_embedded_aws(tmp_path: Path) -> None:
     with started(*run_service("--port", "0")) as aws:
         url = wait_for(aws, r"^ready AWS (\S+)$")[1]
         project = copy_of_the_project(tmp_path, endpoint=url)
         chalice = Path(sys.executable).parent / "chalice"
-        # What Python caches of the modules is a changed file to Chalice, which begins anew then.
+        # Python caches the modules in files. Chalice would take these for changes, and reload.
         command = [str(chalice), "local", "--no-autoreload", "--port", str(free_port())]
         with started(*command, cwd=project) as local:
             api = wait_for(local, r"Serving on (\S+)")[1]
@@ -155,12 +157,12 @@ def test_chalice_local_can_be_started_by_hand_beside_it(tmp_path: Path) -> None:
     assert answer.json()["verified"] is False
 
 
-def test_chalice_local_does_not_begin_anew_for_files_that_are_only_opened() -> None:
-    assert importlib.util.find_spec("watchdog") is None, "make leaves it out"
+def test_chalice_local_does_not_reload_for_files_that_are_only_opened() -> None:
+    assert importlib.util.find_spec("watchdog") is None, "make uninstalls it"
 
 
 def copy_of_the_project(folder: Path, endpoint: str) -> Path:
-    """Copy what Chalice loads, with a dev stage that names another endpoint."""
+    """Copy the files that Chalice loads, with another endpoint in the dev stage."""
     shutil.copy(ROOT / "app.py", folder)
     shutil.copytree(ROOT / "chalicelib", folder / "chalicelib")
     config = json.loads((ROOT / ".chalice" / "config.json").read_text())
@@ -176,7 +178,7 @@ def free_port() -> int:
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-def test_a_python_that_is_too_old_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_python_that_is_too_old_is_reported_in_one_line(tmp_path: Path) -> None:
     python = tmp_path / "python"
     python.write_text(
         f"#!{sys.executable}\nimport sys\nsys.version_info = (3, 9, 2)\nexec(sys.argv[2])\n"
@@ -190,7 +192,7 @@ def test_a_python_that_is_too_old_is_said_in_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-def test_a_missing_python_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_missing_python_is_reported_in_one_line(tmp_path: Path) -> None:
     done = make(tmp_path, PYTHON="python-that-is-not-there")
 
     assert done.returncode != 0
@@ -198,7 +200,7 @@ def test_a_missing_python_is_said_in_one_line(tmp_path: Path) -> None:
 
 
 def make(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Make the environment in a folder, with a Makefile's variables set."""
+    """Run make with an environment in a folder and with variables of the Makefile."""
     settings = [f"{name}={value}" for name, value in variables.items()]
     return subprocess.run(
         ["make", "-C", str(ROOT), "run", f"VENV={folder}/venv", *settings],

@@ -1,4 +1,4 @@
-"""Runs of converge, and of what else changes things, that meet at the worst moment."""
+"""Runs of converge, and other writers, that collide at the worst moment."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -23,17 +23,17 @@ TIMEOUT = 20
 
 @pytest.fixture
 def quiet(service: Service) -> Iterator[Service]:
-    """The service with one photograph, of which no handler has been told."""
+    """The service with one photograph and without events."""
     with without_events(service):
         service.s3.put_object(Bucket=BUCKET, Key=KEY, Body=photograph("obama.jpg"))
         yield service
 
 
-class Meeting:
-    """Two runs, of which the first waits in the middle of indexing until the second has settled."""
+class Collision:
+    """Two runs. The first one pauses after it has indexed, until the second one has finished."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, converger: Converger) -> None:
-        self._is_indexing, self._may_go_on = threading.Event(), threading.Event()
+        self._is_indexing, self._may_continue = threading.Event(), threading.Event()
         self._outcomes: dict[str, Outcome] = {}
         self._first = threading.Thread(target=self._run, args=(converger, "first"))
         self._converger = converger
@@ -43,36 +43,36 @@ class Meeting:
             indexed = index(*arguments)
             if threading.current_thread() is self._first:
                 self._is_indexing.set()
-                assert self._may_go_on.wait(TIMEOUT)
+                assert self._may_continue.wait(TIMEOUT)
             return indexed
 
-        settle = app.records.settle
+        finish_attempt = app.records.finish_attempt
 
-        def settle_first(record: Any, attempt: str, *more: Any) -> None:
-            settle(record, attempt, *more)
+        def finish_first(record: Any, attempt: str, *more: Any) -> None:
+            finish_attempt(record, attempt, *more)
             if attempt == "second":
                 self.end_first()
 
         monkeypatch.setattr(app.faces, "index", slowly)
-        monkeypatch.setattr(app.records, "settle", settle_first)
-        monkeypatch.setattr(convergence, "TAKE_OVER", 0.0)
+        monkeypatch.setattr(app.records, "finish_attempt", finish_first)
+        monkeypatch.setattr(convergence, "TAKE_OVER_AFTER", 0.0)
 
     def _run(self, converger: Converger, name: str) -> None:
         self._outcomes[name] = converger.converge(KEY, name)
 
     def end_first(self) -> None:
-        """Let the first run end."""
-        self._may_go_on.set()
+        """Let the first run continue to its end."""
+        self._may_continue.set()
         self._first.join(TIMEOUT)
 
-    def begin_first(self) -> None:
-        """Let the first run come to the middle."""
+    def start_first(self) -> None:
+        """Start the first run, and wait until it indexes."""
         self._first.start()
         assert self._is_indexing.wait(TIMEOUT)
 
     def run(self) -> dict[str, Outcome]:
-        """Run both, and return what they came to."""
-        self.begin_first()
+        """Run both, and return their outcomes."""
+        self.start_first()
         self._run(self._converger, "second")
         self.end_first()
         return self._outcomes
@@ -81,7 +81,7 @@ class Meeting:
 def test_two_runs_with_the_same_content_are_one_registration(
     quiet: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outcomes = Meeting(monkeypatch, app.converger()).run()
+    outcomes = Collision(monkeypatch, app.converger()).run()
 
     assert outcomes["second"].change == "indexed"
     assert len(quiet.faces()) == 1
@@ -91,13 +91,13 @@ def test_two_runs_with_the_same_content_are_one_registration(
     quiet.assert_consistent()
 
 
-def test_a_run_that_is_given_another_face_takes_it_away_again(
+def test_a_run_that_gets_another_face_removes_it_again(
     quiet: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rekognition gives two that index the same photograph one face, as far as is known."""
+    """As far as is known, Rekognition returns one face to two that index the same photograph."""
     index = app.faces.index
 
-    def anew(*arguments: Any) -> Any:
+    def another(*arguments: Any) -> Any:
         indexed = index(*arguments)
         if threading.current_thread() is threading.main_thread():
             return indexed
@@ -108,27 +108,27 @@ def test_a_run_that_is_given_another_face_takes_it_away_again(
         )
         return replace(indexed, face_id=own["FaceRecords"][0]["Face"]["FaceId"])
 
-    monkeypatch.setattr(app.faces, "index", anew)
-    Meeting(monkeypatch, app.converger()).run()
+    monkeypatch.setattr(app.faces, "index", another)
+    Collision(monkeypatch, app.converger()).run()
 
     assert len(quiet.faces()) == 1
     quiet.assert_consistent()
 
 
-def test_a_face_stays_that_was_let_go_before_another_run_begins(
-    letting_go: Converger, quiet: Service, monkeypatch: pytest.MonkeyPatch
+def test_a_face_stays_if_its_photograph_is_replaced_before_another_run_starts(
+    discarding: Converger, quiet: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meeting = Meeting(monkeypatch, letting_go)
-    begin = app.records.begin
+    collision = Collision(monkeypatch, discarding)
+    start_attempt = app.records.start_attempt
 
     def late(before: Any, attempt: str, *more: Any) -> Any:
         if attempt == "second":
-            meeting.end_first()
-        return begin(before, attempt, *more)
+            collision.end_first()
+        return start_attempt(before, attempt, *more)
 
-    monkeypatch.setattr(app.records, "begin", late)
+    monkeypatch.setattr(app.records, "start_attempt", late)
 
-    assert meeting.run()["second"].change == "unchanged"
+    assert collision.run()["second"].change == "unchanged"
 
     assert quiet.whose(photograph("obama2.jpg")) == "obama"
     (version,) = quiet.s3.list_object_versions(Bucket=BUCKET)["Versions"]
@@ -137,9 +137,9 @@ def test_a_face_stays_that_was_let_go_before_another_run_begins(
 
 
 def test_a_placeholder_with_another_name_keeps_its_face(
-    letting_go: Converger, quiet: Service
+    discarding: Converger, quiet: Service
 ) -> None:
-    letting_go.converge(KEY, uuid4().hex)
+    discarding.converge(KEY, uuid4().hex)
     faces = quiet.faces()
     found = quiet.s3.head_object(Bucket=BUCKET, Key=KEY)["Metadata"]
     quiet.s3.copy_object(
@@ -150,7 +150,7 @@ def test_a_placeholder_with_another_name_keeps_its_face(
         MetadataDirective="REPLACE",
     )
 
-    letting_go.converge(KEY, uuid4().hex)
+    discarding.converge(KEY, uuid4().hex)
 
     assert quiet.faces() == faces
     person = quiet.verify(photograph("obama2.jpg")).json()["person"]
@@ -158,21 +158,21 @@ def test_a_placeholder_with_another_name_keeps_its_face(
     quiet.assert_consistent()
 
 
-def test_a_name_that_is_corrected_while_its_photograph_is_let_go_is_kept(
-    letting_go: Converger, quiet: Service, monkeypatch: pytest.MonkeyPatch
+def test_a_name_corrected_while_its_photograph_is_replaced_is_kept(
+    discarding: Converger, quiet: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    let_go = app.photographs.let_go
+    replace_with_placeholder = app.photographs.replace_with_placeholder
 
     def slowly(stored: Any) -> bool:
         monkeypatch.undo()
         corrected = {"name": "Barack%20Obama", "consent": "v2"}
         image = photograph("obama.jpg")
         quiet.s3.put_object(Bucket=BUCKET, Key=KEY, Body=image, Metadata=corrected)
-        return let_go(stored)
+        return replace_with_placeholder(stored)
 
-    monkeypatch.setattr(app.photographs, "let_go", slowly)
+    monkeypatch.setattr(app.photographs, "replace_with_placeholder", slowly)
 
-    letting_go.converge(KEY, uuid4().hex)
+    discarding.converge(KEY, uuid4().hex)
 
     record = quiet.photograph(KEY)
     assert record is not None
@@ -182,32 +182,32 @@ def test_a_name_that_is_corrected_while_its_photograph_is_let_go_is_kept(
     quiet.assert_consistent()
 
 
-def test_a_face_that_a_repair_took_away_while_it_was_indexed_is_indexed_again(
+def test_a_face_that_a_repair_deletes_while_it_is_indexed_is_indexed_again(
     quiet: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repairing = threading.current_thread()
-    meeting = Meeting(monkeypatch, app.converger())
-    forget: Callable[[list[str]], None] = app.faces.forget
+    collision = Collision(monkeypatch, app.converger())
+    delete: Callable[[list[str]], None] = app.faces.delete
 
     def late(face_ids: list[str]) -> None:
         if face_ids and threading.current_thread() is repairing:
-            meeting.end_first()  # it looks a last time, and finds its face
-        forget(face_ids)
+            collision.end_first()  # its last look finds its face
+        delete(face_ids)
 
-    monkeypatch.setattr(app.faces, "forget", late)
-    meeting.begin_first()
+    monkeypatch.setattr(app.faces, "delete", late)
+    collision.start_first()
 
     walk = Walk(app.converger(), None, repair=True)
     for step in walk.steps(Position("faces")):
         if step.key:
-            app.converger().converge(step.key, uuid4().hex, anew=step.anew)
+            app.converger().converge(step.key, uuid4().hex, force=step.force)
 
     assert walk.repaired.faces == 1
     assert quiet.whose(photograph("obama2.jpg")) == "obama"
     quiet.assert_consistent()
 
 
-def test_an_item_that_is_just_being_changed_is_looked_at_again(quiet: Service) -> None:
+def test_an_item_that_another_writer_is_changing_is_read_again(quiet: Service) -> None:
     code = "TransactionConflictException"
     quiet.aws.faults.script(Fault("UpdateItem", "error before", code=code, status=400))
 

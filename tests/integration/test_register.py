@@ -1,3 +1,5 @@
+"""``POST /register``, with photographs and without."""
+
 import base64
 from typing import Any
 
@@ -17,6 +19,7 @@ from sample_photographs import (
     resized,
     rotated,
 )
+from tests.support.problems import problem
 from tests.support.service import BUCKET, Service, without_events
 
 OBAMA, BIDEN = "obama.jpg", "biden.jpg"
@@ -103,7 +106,7 @@ def test_a_name_that_s3_cannot_keep_is_refused(service: Service) -> None:
     assert answer.json()["errors"][0]["field"] == "name"
 
 
-def test_a_made_up_person_id_is_the_same_for_a_client_that_asks_again(service: Service) -> None:
+def test_a_new_person_id_is_the_same_for_a_repeated_request(service: Service) -> None:
     first = service.register(photograph(OBAMA), name="Barack Obama")
     again = service.register(photograph(OBAMA), name="Barack Obama")
 
@@ -112,7 +115,7 @@ def test_a_made_up_person_id_is_the_same_for_a_client_that_asks_again(service: S
     assert first.json()["personId"]
 
 
-def test_a_face_of_somebody_else_is_refused(service: Service) -> None:
+def test_a_face_of_another_person_is_refused(service: Service) -> None:
     service.register(photograph(OBAMA), name="Barack Obama", personId="obama")
     service.settle()
     answer = service.register(photograph(OBAMA), name="Somebody Else", personId="else")
@@ -187,7 +190,7 @@ def test_group_photographs_are_refused(service: Service) -> None:
         "empty",
     ],
 )
-def test_what_cannot_be_used_is_refused(
+def test_unusable_photographs_are_refused(
     service: Service, image: bytes, status: int, code: str, words: str
 ) -> None:
     answer = service.register(image, name="Somebody")
@@ -203,14 +206,14 @@ def test_what_cannot_be_used_is_refused(
     [(b'{"personId": "ada"}', "name"), (b'{"name": "Ada"', "JSON"), (b"[]", "array")],
     ids=["no name", "malformed", "no object"],
 )
-def test_what_cannot_be_understood_is_refused(service: Service, body: bytes, words: str) -> None:
+def test_malformed_requests_are_refused(service: Service, body: bytes, words: str) -> None:
     answer = service.post("register", data=body, headers={"Content-Type": "application/json"})
 
     assert problem(answer, 400) == "malformed_request"
     assert words in answer.json()["detail"]
 
 
-def test_an_image_key_of_a_rejected_photograph_says_why(service: Service) -> None:
+def test_the_record_of_a_rejected_photograph_holds_the_reason(service: Service) -> None:
     service.upload("faces/nobody/landscape.jpg", landscape())
 
     record = service.photograph("faces/nobody/landscape.jpg")
@@ -219,7 +222,7 @@ def test_an_image_key_of_a_rejected_photograph_says_why(service: Service) -> Non
 
 
 class TestUploads:
-    """A registration without an image gives an address to upload one to."""
+    """A registration without an image returns an address to upload one."""
 
     def allow(self, service: Service, **fields: Any) -> dict[str, Any]:
         answer = service.register(None, name="Barack Obama", personId="obama", **fields)
@@ -244,7 +247,7 @@ class TestUploads:
         assert person == {"personId": "obama", "name": "Barack Obama"}
         service.assert_consistent()
 
-    def test_a_png_may_be_announced(self, service: Service) -> None:
+    def test_a_png_may_be_uploaded(self, service: Service) -> None:
         body = self.allow(service, contentType="image/png")
 
         assert body["imageKey"].endswith(".png")
@@ -291,24 +294,11 @@ class TestUploads:
         assert service.items() == {}
 
 
-def problem(answer: requests.Response, status: int) -> str:
-    """Check that an answer is a problem of this status; return its code."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    body: dict[str, Any] = answer.json()
-    assert body["status"] == status
-    assert body["type"]
-    assert body["title"]
-    assert body["detail"]
-    assert body["requestId"]
-    return str(body["code"])
-
-
-def test_a_bystander_is_not_taken_for_the_person(service: Service) -> None:
-    """Rekognition leaves out the largest face where that is poor, and indexes the next one."""
+def test_a_bystander_is_not_registered_as_the_person(service: Service) -> None:
+    """Rekognition drops the largest face if its quality is poor, and indexes the next one."""
     picture = group(covered(photograph(OBAMA)), photograph(BIDEN), heights=[900, 260])
     answer = service.register(picture, name="Barack Obama", personId="obama")
-    assert answer.status_code == 201  # DetectFaces does not tell that the eyes are covered
+    assert answer.status_code == 201  # DetectFaces does not report covered eyes
     service.upload("faces/obama/upload.jpg", picture)
 
     for key in service.objects():
@@ -320,7 +310,9 @@ def test_a_bystander_is_not_taken_for_the_person(service: Service) -> None:
     service.assert_consistent()
 
 
-def test_a_photograph_is_registered_again_before_its_removal_is_known(service: Service) -> None:
+def test_a_photograph_can_be_registered_again_before_its_deletion_is_handled(
+    service: Service,
+) -> None:
     person = {"name": "Barack Obama", "personId": "obama"}
     key = service.register(photograph(OBAMA), **person).json()["imageKey"]
     service.settle()
@@ -334,7 +326,7 @@ def test_a_photograph_is_registered_again_before_its_removal_is_known(service: S
     service.assert_consistent()
 
 
-def test_a_face_that_has_no_record_any_more_is_nobodys(service: Service) -> None:
+def test_a_face_without_a_record_belongs_to_nobody(service: Service) -> None:
     service.upload("faces/obama/1.jpg", photograph(OBAMA))
     for face_id in service.items():
         service.table.delete_item(Key={"faceId": face_id})

@@ -1,4 +1,4 @@
-"""``POST /create-index`` with ``repair`` mends what no event could have caused."""
+"""``POST /create-index`` with ``repair`` mends damage that no event could have caused."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +22,7 @@ def club(service: Service) -> Service:
 
 
 def repair(service: Service) -> dict[str, Any]:
-    """Repair everything, a page at a time, and check that all agrees then."""
+    """Repair everything, call by call, and check that everything agrees afterwards."""
     total: dict[str, Any] = {"indexed": 0, "removed": 0, "faces": 0, "records": 0}
     token = None
     while True:
@@ -70,25 +70,25 @@ def a_record_of_a_photograph_deleted_by_hand(service: Service) -> None:
     service.table.delete_item(Key={"faceId": f"image#{KEY}"})
 
 
-def a_record_of_no_face(service: Service) -> None:
+def a_record_without_a_face(service: Service) -> None:
     item = service.items()[service.photograph(KEY)["faceIds"][0]]
     service.table.put_item(Item={**item, "faceId": "00000000-0000-0000-0000-000000000000"})
 
 
-def a_record_of_no_photograph(service: Service) -> None:
+def a_record_without_a_photograph(service: Service) -> None:
     item = service.photograph(KEY)
     service.table.put_item(
         Item={**item, "faceId": "image#faces/obama/gone.jpg", "faceIds": [], "attempts": 1}
     )
 
 
-def a_photograph_removed_unnoticed(service: Service) -> None:
+def a_photograph_deleted_without_an_event(service: Service) -> None:
     service.s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration={})
     service.remove(KEY)
 
 
 @pytest.mark.parametrize(
-    ("harm", "mended"),
+    ("damage", "mended"),
     [
         (a_face_indexed_by_hand, {"faces": 1}),
         (a_face_deleted_by_hand, {"indexed": 1}),
@@ -96,21 +96,25 @@ def a_photograph_removed_unnoticed(service: Service) -> None:
         (an_emptied_collection, {"indexed": 2}),
         (a_record_of_a_face_deleted_by_hand, {"indexed": 1}),
         (a_record_of_a_photograph_deleted_by_hand, {"indexed": 1}),
-        (a_record_of_no_face, {"records": 1}),
-        (a_record_of_no_photograph, {"removed": 1}),
-        (a_photograph_removed_unnoticed, {"removed": 1}),
+        (a_record_without_a_face, {"records": 1}),
+        (a_record_without_a_photograph, {"removed": 1}),
+        (a_photograph_deleted_without_an_event, {"removed": 1}),
     ],
 )
-def test_it_mends(club: Service, harm: Callable[[Service], None], mended: dict[str, int]) -> None:
-    harm(club)
+def test_damage_is_mended(
+    club: Service, damage: Callable[[Service], None], mended: dict[str, int]
+) -> None:
+    damage(club)
     report = repair(club)
 
     assert {name: n for name, n in report.items() if n} == mended
     assert club.whose(BIDEN) == "biden"
-    assert club.whose(OBAMA) == (None if harm is a_photograph_removed_unnoticed else "obama")
+    assert club.whose(OBAMA) == (
+        None if damage is a_photograph_deleted_without_an_event else "obama"
+    )
 
 
-def test_a_healthy_system_is_left_as_it_is(club: Service) -> None:
+def test_a_healthy_system_stays_as_it_is(club: Service) -> None:
     before = club.items(), club.faces()
 
     assert not any(repair(club).values())
@@ -118,7 +122,7 @@ def test_a_healthy_system_is_left_as_it_is(club: Service) -> None:
     assert club.table.name == TABLE
 
 
-def test_one_photograph_can_be_indexed_anew(club: Service) -> None:
+def test_one_photograph_can_be_indexed_again(club: Service) -> None:
     a_face_deleted_by_hand(club)
     answer = club.post("create-index", {"imageKey": KEY, "repair": True}).json()
 
@@ -126,8 +130,8 @@ def test_one_photograph_can_be_indexed_anew(club: Service) -> None:
     club.assert_consistent()
 
 
-def test_what_somebody_else_has_put_into_table_and_collection_does_no_harm(club: Service) -> None:
-    """As in an account where people were registered before there was this service."""
+def test_foreign_items_and_faces_do_no_harm(club: Service) -> None:
+    """An account may hold registrations from before this service."""
     old = club.rekognition.index_faces(
         CollectionId=COLLECTION,
         Image={"Bytes": resized(photograph("obama.jpg"), 380)},
@@ -150,7 +154,7 @@ def test_what_somebody_else_has_put_into_table_and_collection_does_no_harm(club:
         assert report.status_code == 200, report.text
         assert report.json()["failed"] == []
 
-    assert face_id not in club.faces()  # which nothing accounts for
+    assert face_id not in club.faces()  # no record accounts for it
     assert len(club.faces()) == 3
     for item in items:
         assert club.items()[item["faceId"]]["faceId"] == item["faceId"]

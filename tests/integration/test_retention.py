@@ -1,4 +1,4 @@
-"""Photographs that are not kept: the face stays, the picture goes."""
+"""A stage that keeps no photographs: the face stays, the photograph is deleted."""
 
 from uuid import uuid4
 
@@ -24,12 +24,14 @@ def contents(service: Service) -> list[bytes]:
     ]
 
 
-def test_the_face_stays_and_the_picture_goes(service: Service, letting_go: Converger) -> None:
+def test_the_face_stays_and_the_photograph_is_deleted(
+    service: Service, discarding: Converger
+) -> None:
     service.upload(KEY, resized(photograph("obama.jpg"), 500))
     service.upload(KEY, photograph("obama.jpg"), Metadata={"name": "Barack", "consent": "v1"})
     faces, items = service.faces(), service.items()
 
-    letting_go.converge(KEY, uuid4().hex)
+    discarding.converge(KEY, uuid4().hex)
     service.settle()
 
     (left,) = contents(service)
@@ -40,64 +42,62 @@ def test_the_face_stays_and_the_picture_goes(service: Service, letting_go: Conve
     service.assert_consistent()
 
 
-def test_who_removes_the_placeholder_removes_the_face(
-    service: Service, letting_go: Converger
-) -> None:
+def test_deleting_the_placeholder_removes_the_face(service: Service, discarding: Converger) -> None:
     service.upload(KEY, photograph("obama.jpg"))
-    letting_go.converge(KEY, uuid4().hex)
+    discarding.converge(KEY, uuid4().hex)
     service.remove(KEY)
 
     assert (service.faces(), service.items()) == ([], {})
 
 
-def test_a_later_photograph_is_not_lost(
-    service: Service, letting_go: Converger, monkeypatch: pytest.MonkeyPatch
+def test_a_later_photograph_is_kept(
+    service: Service, discarding: Converger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.upload(KEY, photograph("obama.jpg"))
-    let_go = app.photographs.let_go
+    replace_with_placeholder = app.photographs.replace_with_placeholder
 
     def slowly(stored: object) -> bool:
         monkeypatch.undo()
         service.upload(KEY, photograph("biden.jpg"))
-        return let_go(stored)  # type: ignore[arg-type]
+        return replace_with_placeholder(stored)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(app.photographs, "let_go", slowly)
-    letting_go.converge(KEY, uuid4().hex)
+    monkeypatch.setattr(app.photographs, "replace_with_placeholder", slowly)
+    discarding.converge(KEY, uuid4().hex)
     service.settle()
 
-    assert service.whose(photograph("biden.jpg")) == "obama"  # whose folder it is
+    assert service.whose(photograph("biden.jpg")) == "obama"  # the folder tells the person
     assert service.whose(photograph("obama.jpg")) is None
     assert len(contents(service)) == 1
     service.assert_consistent()
 
 
-def test_what_was_kept_before_is_let_go_by_create_index(
-    service: Service, letting_go: Converger
+def test_create_index_replaces_photographs_that_were_kept_before(
+    service: Service, discarding: Converger
 ) -> None:
     service.upload(KEY, photograph("obama.jpg"))
     service.upload("faces/sky/b.jpg", landscape())
 
-    create_index(CreateIndexRequest(), letting_go, uuid4().hex, Settings(index_rate=100))
+    create_index(CreateIndexRequest(), discarding, uuid4().hex, Settings(index_rate=100))
     service.settle()
-    looked_at = [step.outcome for step in _steps(letting_go)]
+    looked_at = [step.outcome for step in _steps(discarding)]
 
     assert all(content.startswith(b"The photograph ") for content in contents(service))
     assert len(contents(service)) == 2
-    assert None not in looked_at  # the listing alone tells that nothing is to be done
+    assert None not in looked_at  # the listing alone shows that there is nothing to do
     service.assert_consistent()
 
 
-def _steps(letting_go: Converger) -> list[object]:
+def _steps(discarding: Converger) -> list[object]:
     from chalicelib.indexing import Position, Walk
 
-    return list(Walk(letting_go, None, repair=False).steps(Position()))
+    return list(Walk(discarding, None, repair=False).steps(Position()))
 
 
-def test_repair_keeps_the_faces_of_what_was_not_kept(
-    service: Service, letting_go: Converger
+def test_a_repair_keeps_the_faces_of_photographs_that_were_not_kept(
+    service: Service, discarding: Converger
 ) -> None:
     service.upload(KEY, photograph("obama.jpg"))
-    letting_go.converge(KEY, uuid4().hex)
+    discarding.converge(KEY, uuid4().hex)
     service.settle()
     faces = service.faces()
 
@@ -107,11 +107,9 @@ def test_repair_keeps_the_faces_of_what_was_not_kept(
     service.assert_consistent()
 
 
-def test_a_face_that_is_lost_has_to_be_registered_again(
-    service: Service, letting_go: Converger
-) -> None:
+def test_a_lost_face_has_to_be_registered_again(service: Service, discarding: Converger) -> None:
     service.upload(KEY, photograph("obama.jpg"))
-    letting_go.converge(KEY, uuid4().hex)
+    discarding.converge(KEY, uuid4().hex)
     service.settle()
     service.rekognition.delete_faces(CollectionId=COLLECTION, FaceIds=service.faces())
 
@@ -123,13 +121,11 @@ def test_a_face_that_is_lost_has_to_be_registered_again(
     service.assert_consistent()
 
 
-def test_a_face_that_is_lost_can_be_registered_over_http(
-    service: Service, letting_go: Converger
-) -> None:
+def test_a_lost_face_can_be_registered_over_http(service: Service, discarding: Converger) -> None:
     person = {"name": "Barack Obama", "personId": "obama"}
     key = service.register(photograph("obama.jpg"), **person).json()["imageKey"]
     service.settle()
-    letting_go.converge(key, uuid4().hex)
+    discarding.converge(key, uuid4().hex)
     service.settle()
     service.rekognition.delete_faces(CollectionId=COLLECTION, FaceIds=service.faces())
     service.post("create-index", {"repair": True})
@@ -140,12 +136,12 @@ def test_a_face_that_is_lost_can_be_registered_over_http(
 
 
 def test_registering_the_same_photograph_again_changes_nothing(
-    service: Service, letting_go: Converger
+    service: Service, discarding: Converger
 ) -> None:
     person = {"name": "Barack Obama", "personId": "obama"}
     key = service.register(photograph("obama.jpg"), **person).json()["imageKey"]
     service.settle()
-    letting_go.converge(key, uuid4().hex)
+    discarding.converge(key, uuid4().hex)
     service.settle()
     before = (service.items(), contents(service))
 

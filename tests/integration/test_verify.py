@@ -1,8 +1,10 @@
+"""``POST /verify``: one to many, and one to one."""
+
 import pytest
 
 from chalicelib import verification
 from sample_photographs import group, landscape, photograph
-from tests.integration.test_register import problem
+from tests.support.problems import problem
 from tests.support.service import TABLE, Service
 
 
@@ -33,7 +35,7 @@ def test_a_person_is_recognised_from_another_photograph(club: Service) -> None:
     assert set(body["face"]) == {"boundingBox", "confidence"}
 
 
-def test_a_stranger_is_not(service: Service) -> None:
+def test_a_stranger_is_not_recognised(service: Service) -> None:
     service.register(photograph("biden.jpg"), name="Joe Biden", personId="biden")
     service.settle()
     body = service.verify(photograph("obama.jpg")).json()
@@ -43,13 +45,13 @@ def test_a_stranger_is_not(service: Service) -> None:
     assert body["matches"] == []
 
 
-def test_the_largest_face_is_looked_for(club: Service) -> None:
+def test_the_largest_face_is_searched_for(club: Service) -> None:
     both = group("obama2.jpg", "biden.jpg", heights=(900, 450))
 
     assert club.whose(both) == "obama"
 
 
-def test_one_entry_for_each_person_best_first(club: Service) -> None:
+def test_each_person_has_one_match_and_the_best_comes_first(club: Service) -> None:
     club.register(photograph("obama3.jpg"), name="Barack Obama", personId="obama")
     club.settle()
     everybody = club.verify(photograph("obama3.jpg"), threshold=0).json()["matches"]
@@ -60,7 +62,7 @@ def test_one_entry_for_each_person_best_first(club: Service) -> None:
     assert one == everybody[:1]
 
 
-def test_is_it_this_person(club: Service) -> None:
+def test_one_to_one(club: Service) -> None:
     right = club.verify(photograph("obama2.jpg"), personId="obama").json()
     wrong = club.verify(photograph("obama2.jpg"), personId="biden").json()
 
@@ -70,10 +72,10 @@ def test_is_it_this_person(club: Service) -> None:
     assert wrong["matches"] == []
 
 
-def test_is_it_this_person_among_many_who_are_more_similar(
+def test_one_to_one_when_many_others_are_more_similar(
     club: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verification, "MOST_FACES", 1)
+    monkeypatch.setattr(verification, "MAX_FACES", 1)
 
     answer = club.verify(photograph("obama2.jpg"), personId="biden", threshold=0).json()
 
@@ -81,7 +83,7 @@ def test_is_it_this_person_among_many_who_are_more_similar(
     assert 0 < answer["similarity"] < 50
 
 
-def test_nobody_of_this_id_is_registered(club: Service) -> None:
+def test_an_unknown_person_id(club: Service) -> None:
     answer = club.verify(photograph("obama2.jpg"), personId="nobody")
 
     assert problem(answer, 404) == "person_unknown"
@@ -118,13 +120,13 @@ def test_a_photograph_may_be_the_body(club: Service) -> None:
     ],
     ids=["none", "landscape", "text", "truncated", "10 MB"],
 )
-def test_what_cannot_be_used_is_refused(
+def test_unusable_photographs_are_refused(
     club: Service, image: bytes | None, status: int, code: str
 ) -> None:
     assert problem(club.verify(image), status) == code
 
 
-def test_before_there_is_an_index_the_caller_is_told(service: Service) -> None:
+def test_a_missing_index_is_reported(service: Service) -> None:
     service.rekognition.delete_collection(CollectionId="face-collection")
     answer = service.verify(photograph("obama.jpg"))
 

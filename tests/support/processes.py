@@ -1,4 +1,4 @@
-"""Processes that tests start as a person does by hand."""
+"""Processes that tests start as a user does by hand."""
 
 import os
 import re
@@ -13,14 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.support.paths import ROOT
 
 PATIENCE = 60.0
+"""Seconds that a test waits for a process."""
 
 
 @contextmanager
 def started(*command: str, cwd: Path = ROOT) -> Iterator[subprocess.Popen[str]]:
-    """Run a command in a process group of its own; whatever is left of it is killed."""
+    """Run a command in its own process group, and kill the group at the end."""
     process = subprocess.Popen(
         command,
         cwd=cwd,
@@ -43,7 +44,7 @@ def started(*command: str, cwd: Path = ROOT) -> Iterator[subprocess.Popen[str]]:
 
 
 def wait_for(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
-    """Read what a process prints up to a line that matches."""
+    """Read the output of a process up to a line that matches a pattern; return the match."""
     assert process.stdout is not None
     printed = []
     for line in process.stdout:
@@ -54,7 +55,7 @@ def wait_for(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
 
 
 def wait_until_gone(group: int) -> None:
-    """Wait until no process of a group is left; the last ones end when they see the others end."""
+    """Wait until no process of a group is left. The last ones end when they notice the others."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         try:
@@ -71,5 +72,5 @@ def run_service(*arguments: str) -> tuple[str, ...]:
 
 
 def localaws(*arguments: str) -> tuple[str, ...]:
-    """Return the command that runs an embedded AWS without this project."""
+    """Return the command that runs the embedded AWS without the service."""
     return (sys.executable, "-m", "localaws", *arguments)

@@ -1,4 +1,4 @@
-"""The running service as tests use it: over HTTP, and through boto3 beside it."""
+"""The running service as tests use it: over HTTP, and directly through boto3."""
 
 import base64
 import json
@@ -36,7 +36,7 @@ class Service:
         self.table = boto3.resource("dynamodb", config=config).Table(TABLE)
 
     def post(self, path: str, body: Any = None, **options: Any) -> requests.Response:
-        """Send JSON, or what the options of requests say."""
+        """Send a POST request with JSON, or with other options of the requests library."""
         if body is not None:
             options["json"] = body
         return requests.post(f"{self.api_url}/{path}", timeout=60, **options)
@@ -50,49 +50,49 @@ class Service:
         return self.post("verify", _with_image(image, fields))
 
     def upload(self, key: str, image: bytes, **options: Any) -> None:
-        """Put an object into the bucket, and wait until its event is handled."""
+        """Upload an object, and wait until its event is handled."""
         self.s3.put_object(Bucket=BUCKET, Key=key, Body=image, **options)
         self.settle()
 
     def remove(self, key: str) -> None:
-        """Remove an object from the bucket, and wait until its event is handled."""
+        """Delete an object, and wait until its event is handled."""
         self.s3.delete_object(Bucket=BUCKET, Key=key)
         self.settle()
 
     def settle(self) -> None:
-        """Wait until no event is left to be handled."""
+        """Wait until all events are handled."""
         self.aws.functions.drain(timeout=300)
 
     def whose(self, image: bytes) -> str | None:
-        """Say whose face a photograph shows, by verifying it."""
+        """Verify a photograph; return the id of the person, or None."""
         answer = self.verify(image)
         assert answer.status_code == 200, answer.text
         person = answer.json()["person"]
         return person["personId"] if person else None
 
     def objects(self) -> list[str]:
-        """List the objects in the bucket."""
+        """Return the keys of the objects in the bucket."""
         return [o["Key"] for o in self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
 
     def versions(self) -> int:
-        """Count the versions of all objects in the bucket."""
+        """Return the number of versions of all objects in the bucket."""
         return len(self.s3.list_object_versions(Bucket=BUCKET).get("Versions", []))
 
     def faces(self) -> list[str]:
-        """List the ids of the faces in the collection."""
+        """Return the ids of the faces in the collection."""
         listing = self.rekognition.list_faces(CollectionId=COLLECTION)
         return [face["FaceId"] for face in listing["Faces"]]
 
     def items(self) -> dict[str, dict[str, Any]]:
-        """Read the whole table, by faceId."""
+        """Return all items of the table by their faceId."""
         return {str(item["faceId"]): item for item in self.table.scan()["Items"]}
 
     def photograph(self, key: str) -> dict[str, Any] | None:
-        """Read the record of a photograph."""
+        """Return the record of a photograph."""
         return self.table.get_item(Key={"faceId": f"image#{key}"}).get("Item")
 
     def failed_events(self) -> list[dict[str, Any]]:
-        """Look at the records in the queue of failed events."""
+        """Return the events in the queue of failed events; they stay there."""
         url = self.sqs.get_queue_url(QueueName=FAILED_EVENTS)["QueueUrl"]
         found = self.sqs.receive_message(
             QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0, WaitTimeSeconds=0
@@ -100,7 +100,7 @@ class Service:
         return [json.loads(message["Body"]) for message in found.get("Messages", [])]
 
     def assert_consistent(self) -> None:
-        """Check what has to hold once the system is quiet: bucket, table, collection agree."""
+        """Check that bucket, table and collection agree, as they must after all events."""
         items = self.items()
         photographs = {i.removeprefix("image#"): v for i, v in items.items() if i[:6] == "image#"}
         faces = {i: v for i, v in items.items() if i[:6] != "image#"}
@@ -117,7 +117,7 @@ class Service:
 
 @contextmanager
 def without_events(service: Service) -> Iterator[None]:
-    """Let S3 tell nobody of what happens in the bucket."""
+    """Turn off the events of the bucket in a block."""
     before: Any = service.s3.get_bucket_notification_configuration(Bucket=BUCKET)
     del before["ResponseMetadata"]
     put = service.s3.put_bucket_notification_configuration
@@ -127,7 +127,7 @@ def without_events(service: Service) -> Iterator[None]:
 
 
 def age_objects(prefix: str, moment: datetime, bucket: str = BUCKET) -> None:
-    """Let objects have been stored at another time (UTC), which no call to S3 can say."""
+    """Change the time (UTC) at which objects were stored; S3 has no call for that."""
     (keys,) = [b.buckets[bucket].keys for b in s3_backends[ACCOUNT_ID].values()]
     for key in [key for key in keys if key.startswith(prefix)]:
         for version in keys.getlist(key):

@@ -1,4 +1,4 @@
-"""The lines of the log, and metrics as CloudWatch reads them from it.
+"""The lines of the log, and the metrics in them as CloudWatch reads them.
 
 Source: "Specification: Embedded metric format" in the Amazon CloudWatch User Guide.
 """
@@ -17,7 +17,7 @@ UNITS = {"Count", "Milliseconds", "Percent"}
 
 @contextmanager
 def logged() -> Iterator[list[dict[str, Any]]]:
-    """Collect the lines of the application's log in this process, as whoever reads it does."""
+    """Collect the lines that the application logs in this process, parsed from their JSON."""
     lines: list[dict[str, Any]] = []
     logger = logging.getLogger(telemetry.SERVICE)
     formatter = logger.handlers[0].formatter
@@ -45,10 +45,10 @@ class Reading(NamedTuple):
 
 
 def metrics_in(lines: Iterable[dict[str, Any]]) -> list[Reading]:
-    """Read the metrics in the lines of a log.
+    """Return the metrics in the lines of a log.
 
     Raises:
-        AssertionError: a line would be no metric to CloudWatch though it is meant as one.
+        AssertionError: CloudWatch would not accept the metrics of a line.
     """
     return [reading for line in lines if "_aws" in line for reading in _read(line)]
 

@@ -1,33 +1,25 @@
+"""The type, the size and the limits of photographs."""
+
 import base64
-import io
 
 import pytest
-from PIL import Image
 
 from chalicelib import images
 from chalicelib.errors import ImageTooLarge, ImageTooSmall, UnsupportedImage
-
-
-def encoded(kind: str, size: tuple[int, int] = (120, 90), **options: object) -> bytes:
-    file = io.BytesIO()
-    Image.effect_noise(size, 60).convert("RGB").save(file, kind, **options)
-    return file.getvalue()
-
-
-JPEG, PROGRESSIVE, PNG = encoded("JPEG"), encoded("JPEG", progressive=True), encoded("PNG")
+from tests.support.images import JPEG, PNG, PROGRESSIVE, encoded
 
 
 @pytest.mark.parametrize(
     ("data", "media_type"),
     [(JPEG, "image/jpeg"), (PROGRESSIVE, "image/jpeg"), (PNG, "image/png")],
 )
-def test_a_photograph_is_known_by_its_content(data: bytes, media_type: str) -> None:
+def test_the_type_follows_from_the_content(data: bytes, media_type: str) -> None:
     photograph = images.from_bytes(data)
 
     assert (photograph.media_type, photograph.width, photograph.height) == (media_type, 120, 90)
 
 
-def test_a_thumbnail_inside_does_not_pass_for_the_photograph() -> None:
+def test_a_thumbnail_inside_is_not_measured() -> None:
     thumbnail = encoded("JPEG", (80, 80))
     exif = b"Exif\0\0" + thumbnail
     data = JPEG[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + JPEG[2:]
@@ -37,7 +29,7 @@ def test_a_thumbnail_inside_does_not_pass_for_the_photograph() -> None:
         images.from_bytes(data[:-200])
 
 
-def test_what_follows_the_image_does_not_matter() -> None:
+def test_bytes_after_the_image_are_ignored() -> None:
     assert images.from_bytes(JPEG + b"trailer of a phone").width == 120
 
 
@@ -72,7 +64,7 @@ def test_a_damaged_png_is_refused() -> None:
         (b"", "empty"),
     ],
 )
-def test_what_is_no_photograph_is_named(data: bytes, what: str) -> None:
+def test_files_of_other_types_are_named(data: bytes, what: str) -> None:
     with pytest.raises(UnsupportedImage, match=what):
         images.from_bytes(data)
 
@@ -101,6 +93,6 @@ def test_base64_may_be_wrapped_and_a_data_url(prefix: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["%%%%", "abc", "data:image/png,plain", "é"])
-def test_what_is_no_base64_is_refused(text: str) -> None:
+def test_other_text_than_base64_is_refused(text: str) -> None:
     with pytest.raises(UnsupportedImage):
         images.from_base64(text)

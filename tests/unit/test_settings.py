@@ -1,9 +1,11 @@
+"""The settings of a stage, read from the environment."""
+
 import pytest
 
 from chalicelib.settings import Settings, SettingsError
 
 
-def test_settings_have_the_defaults_of_the_design() -> None:
+def test_settings_have_the_documented_defaults() -> None:
     settings = Settings.from_environment({})
 
     assert settings.faces_bucket == "facial-recognition-data-bucket"
@@ -13,7 +15,7 @@ def test_settings_have_the_defaults_of_the_design() -> None:
     assert settings.duplicate_face_threshold == 99
 
 
-def test_the_environment_overrides_and_an_empty_variable_is_none() -> None:
+def test_variables_override_defaults_unless_they_are_empty() -> None:
     settings = Settings.from_environment(
         {"FACES_BUCKET": "club", "FACE_MATCH_THRESHOLD": "97.5", "FACES_TABLE": "", "HOME": "/"}
     )
@@ -24,7 +26,7 @@ def test_the_environment_overrides_and_an_empty_variable_is_none() -> None:
 
 
 @pytest.mark.parametrize("origin", ["*", "https://example.org", "http://127.0.0.1:8080"])
-def test_pages_of_one_origin_or_of_all_may_be_let_in(origin: str) -> None:
+def test_one_origin_or_all_may_be_allowed(origin: str) -> None:
     assert Settings.from_environment({"CORS_ORIGIN": origin}).cors_origin == origin
 
 

@@ -1,4 +1,4 @@
-"""What is noted while work is done, and how it is written."""
+"""The facts noted about work, and the log lines and metrics written from them."""
 
 import json
 import re
@@ -26,12 +26,12 @@ SETTINGS = Settings(metrics="test")
 
 @pytest.fixture
 def log() -> Iterator[list[dict[str, Any]]]:
-    """The lines of the log, as they are read."""
+    """The lines of the log."""
     with logged() as lines:
         yield lines
 
 
-def test_a_request_is_one_line_with_what_was_noted(log: list[dict[str, Any]]) -> None:
+def test_a_request_is_one_line_with_the_noted_facts(log: list[dict[str, Any]]) -> None:
     with telemetry.request("verify", "an-id", Settings()) as work:
         noted = telemetry.current()
         noted.measure(Photograph(b"12345", "image/jpeg", 640, 480))
@@ -63,7 +63,7 @@ def test_a_request_is_one_line_with_what_was_noted(log: list[dict[str, Any]]) ->
     }
 
 
-def test_a_photograph_that_fails_is_told_of_too(log: list[dict[str, Any]]) -> None:
+def test_a_photograph_that_fails_is_logged_too(log: list[dict[str, Any]]) -> None:
     with pytest.raises(ImageMissing), telemetry.photograph("an-id", SETTINGS):
         raise ImageMissing("of ada")
 
@@ -93,22 +93,22 @@ def test_a_person_is_a_hash_that_only_the_stage_can_make(log: list[dict[str, Any
         assert re.fullmatch("[0-9a-f]{64}", here[0] or "")
 
 
-def test_nothing_is_noted_where_nobody_asked() -> None:
+def test_facts_noted_outside_of_a_block_are_dropped() -> None:
     telemetry.current().calls.append(("Query", 1.0))
 
-    with telemetry.record() as work:
+    with telemetry.collect() as work:
         assert work.calls == []
 
 
-def test_threads_note_for_whom_they_work_and_for_nobody_else() -> None:
+def test_threads_note_in_the_work_they_belong_to() -> None:
     def note(operation: str) -> None:
         telemetry.current().calls.append((operation, 0.0))
 
     with ThreadPoolExecutor(4) as threads:
-        with telemetry.record() as ours:
+        with telemetry.collect() as ours:
             list(threads.map(telemetry.carried(note), map(str, range(50))))
             list(threads.map(note, ["nobody's"] * 4))
-        with telemetry.record() as other:
+        with telemetry.collect() as other:
             list(threads.map(telemetry.carried(note), ["other"]))
 
     assert sorted(ours.calls) == sorted((str(number), 0.0) for number in range(50))
@@ -120,7 +120,7 @@ def test_calls_are_timed_whether_they_succeed_or_not() -> None:
     telemetry.watch(session.events)
     client = session.client("dynamodb", endpoint_url="http://127.0.0.1:9", config=NO_TRIES)
 
-    with telemetry.record() as work, pytest.raises(Exception, match="Could not connect"):
+    with telemetry.collect() as work, pytest.raises(Exception, match="Could not connect"):
         client.list_tables()
 
     [(operation, seconds)] = work.calls
@@ -128,12 +128,12 @@ def test_calls_are_timed_whether_they_succeed_or_not() -> None:
     assert 0 < seconds < 60
 
 
-def test_what_was_answered_without_asking_is_no_call() -> None:
+def test_a_stubbed_call_is_not_noted() -> None:
     session = boto3.Session("id", "secret", region_name="us-east-1")
     telemetry.watch(session.events)
     client = session.client("dynamodb")
 
-    with telemetry.record() as work, Stubber(client) as stub:
+    with telemetry.collect() as work, Stubber(client) as stub:
         stub.add_client_error("list_tables", "ThrottlingException")
         with pytest.raises(ClientError):
             client.list_tables()
@@ -141,15 +141,15 @@ def test_what_was_answered_without_asking_is_no_call() -> None:
     assert work.throttled == []
 
 
-def test_no_metric_is_written_where_the_stage_wants_none(log: list[dict[str, Any]]) -> None:
+def test_a_stage_without_a_name_for_metrics_writes_none(log: list[dict[str, Any]]) -> None:
     for settings, names in ((Settings(), []), (SETTINGS, ["Verifications"])):
         with telemetry.request("verify", "an-id", settings):
             pass
         assert [metric.name for metric in metrics_in([log.pop()])] == names
 
 
-def test_dashboard_and_alarms_show_the_metrics_that_there_are() -> None:
-    """By name and dimensions: CloudWatch finds nothing under others, and says nothing of it."""
+def test_dashboard_and_alarms_show_all_metrics_and_no_others() -> None:
+    """Compare names and dimensions: CloudWatch shows an empty graph for wrong ones, not an error."""
     given = {"Application": "facial-recognition-prod", "BucketName": "a-bucket"}
     resources = Template(data.TEMPLATE.read_text(), given, {}).resources
     shown: set[tuple[str, bool]] = set()
@@ -170,7 +170,7 @@ def test_dashboard_and_alarms_show_the_metrics_that_there_are() -> None:
                 assert found is not None, row
                 shown.add((found["name"], True))
                 continue
-            if row[0] != "...":  # which is the whole of the row before, as a dot is a part of it
+            if row[0] != "...":  # "..." repeats the row before, and "." one value of it
                 before = [before[i] if value == "." else value for i, value in enumerate(row)]
             if before[0] == telemetry.NAMESPACE:
                 dimensions = before[2:6]

@@ -26,7 +26,7 @@ from facial_recognition.local.pages import LocalPages
 from facial_recognition.local.project import Project
 from localaws.ports import PortUnusable
 from localaws.server import EmbeddedAWS
-from tests.conftest import ROOT
+from tests.support.paths import ROOT
 
 TEMPLATE = ROOT / "facial_recognition" / "infra" / "pages.yaml"
 CONFIG = PagesConfig("https://api.example.com/prod/", auth="api-key", region="eu-west-1")

@@ -1,4 +1,5 @@
-import json
+"""Requests are read, or refused with the name of the bad field."""
+
 from typing import Any
 
 import pytest
@@ -12,52 +13,40 @@ from chalicelib.errors import (
     UnsupportedImage,
     UnsupportedMediaType,
 )
-from chalicelib.messages import CreateIndexRequest, RegisterRequest, VerifyRequest, read
-from tests.unit.test_images import JPEG
+from chalicelib.http import read_request
+from chalicelib.messages import CreateIndexRequest, RegisterRequest, VerifyRequest
+from tests.support.images import JPEG
+from tests.support.requests import gateway_request, json_request
 
-
-def request(body: bytes, content_type: str | None = "application/json", **query: str) -> Request:
-    """Make a request as API Gateway brings it."""
-    return Request(
-        {
-            "multiValueQueryStringParameters": {k: [v] for k, v in query.items()} or None,
-            "headers": {"Content-Type": content_type} if content_type else {},
-            "pathParameters": {},
-            "requestContext": {"httpMethod": "POST", "resourcePath": "/"},
-            "stageVariables": {},
-            "body": body,
-        }
-    )
-
-
-def as_json(**fields: Any) -> Request:
-    return request(json.dumps(fields).encode())
+CURLS_DEFAULT = "application/x-www-form-urlencoded"
 
 
 def test_json_is_read() -> None:
-    asked = read(as_json(name="  Ada Lovelace ", personId="ada"), RegisterRequest)
+    asked = read_request(json_request(name="  Ada Lovelace ", personId="ada"), RegisterRequest)
 
     assert (asked.name, asked.person_id, asked.image) == ("Ada Lovelace", "ada", None)
 
 
 def test_a_raw_photograph_is_read_with_query_parameters() -> None:
-    raw = request(JPEG, "image/jpeg", personId="ada", threshold="97.5", maxMatches="3")
+    raw = gateway_request(JPEG, "image/jpeg", personId="ada", threshold="97.5", maxMatches="3")
 
-    asked = read(raw, VerifyRequest)
+    asked = read_request(raw, VerifyRequest)
 
     assert asked.image is not None
     assert asked.image.data == JPEG
     assert (asked.person_id, asked.threshold, asked.max_matches) == ("ada", 97.5, 3)
 
 
-def test_a_body_without_a_type_and_an_empty_one_are_json() -> None:
-    assert read(request(b'{"personId": "ada"}', None), CreateIndexRequest).person_id == "ada"
-    assert read(request(b""), CreateIndexRequest).person_id is None
+def test_a_body_without_a_type_and_an_empty_body_are_json() -> None:
+    untyped = gateway_request(b'{"personId": "ada"}', None)
+
+    assert read_request(untyped, CreateIndexRequest).person_id == "ada"
+    assert read_request(gateway_request(b""), CreateIndexRequest).person_id is None
 
 
 @pytest.mark.parametrize("name", ["آدا لوفليس", "李小龍", "Þórunn", "🙂", "O'Neil-Núñez Jr."])
 def test_a_name_may_be_in_any_script(name: str) -> None:
-    assert read(as_json(name=name), RegisterRequest).name == name
+    assert read_request(json_request(name=name), RegisterRequest).name == name
 
 
 @pytest.mark.parametrize(
@@ -81,7 +70,7 @@ def test_a_name_may_be_in_any_script(name: str) -> None:
 )
 def test_a_bad_field_is_named(fields: dict[str, Any], field: str) -> None:
     with pytest.raises(MalformedRequest) as refused:
-        read(as_json(**fields), RegisterRequest)
+        read_request(json_request(**fields), RegisterRequest)
 
     assert [error.field for error in refused.value.errors] == [field]
     assert field in refused.value.detail
@@ -100,29 +89,32 @@ def test_a_bad_field_is_named(fields: dict[str, Any], field: str) -> None:
 )
 def test_numbers_have_bounds(fields: dict[str, Any], field: str) -> None:
     with pytest.raises(MalformedRequest) as refused:
-        read(as_json(**fields), VerifyRequest)
+        read_request(json_request(**fields), VerifyRequest)
 
     assert [error.field for error in refused.value.errors] == [field]
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"7", b"\xff\xfe", b'{"name": "\\ud800"}', b"NaN"])
-def test_what_is_no_json_object_is_malformed(body: bytes) -> None:
+def test_other_bodies_than_json_objects_are_malformed(body: bytes) -> None:
     with pytest.raises(MalformedRequest):
-        read(request(body), RegisterRequest)
+        read_request(gateway_request(body), RegisterRequest)
 
 
 @pytest.mark.parametrize(
     ("raw", "problem"),
     [
-        (request(b"", "image/jpeg", name="Ada"), ImageMissing),
-        (request(b"hello", "image/jpeg", name="Ada"), UnsupportedImage),
-        (request(bytes(10 * 1024 * 1024), "image/png", name="Ada"), ImageTooLarge),
-        (request(JPEG, "image/jpeg"), MalformedRequest),
-        (request(JPEG, "text/plain", name="Ada"), UnsupportedMediaType),
-        (request(JPEG, "application/x-www-form-urlencoded", name="Ada"), UnsupportedMediaType),
+        (gateway_request(b"", "image/jpeg", name="Ada"), ImageMissing),
+        (gateway_request(b"hello", "image/jpeg", name="Ada"), UnsupportedImage),
+        (gateway_request(bytes(10 * 1024 * 1024), "image/png", name="Ada"), ImageTooLarge),
+        (gateway_request(JPEG, "image/jpeg"), MalformedRequest),
+        (gateway_request(JPEG, "text/plain", name="Ada"), UnsupportedMediaType),
+        (
+            gateway_request(JPEG, "application/x-www-form-urlencoded", name="Ada"),
+            UnsupportedMediaType,
+        ),
     ],
     ids=["empty", "text", "large", "no name", "wrong type", "curl's default type"],
 )
-def test_a_raw_body_that_cannot_be_used_is_refused(raw: Request, problem: type[Problem]) -> None:
+def test_unusable_raw_bodies_are_refused(raw: Request, problem: type[Problem]) -> None:
     with pytest.raises(problem):
-        read(raw, RegisterRequest)
+        read_request(raw, RegisterRequest)

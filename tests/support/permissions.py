@@ -1,0 +1,36 @@
+"""The policies of the application's functions, on the embedded AWS."""
+
+import json
+
+from chalicelib.settings import Settings
+from facial_recognition.infra.stages import FORGET, Names, let_go, point
+from facial_recognition.local.workers import APP
+from localaws.server import EmbeddedAWS
+from tests.support.paths import ROOT
+
+
+def restrict(aws: EmbeddedAWS, *, keeps_photographs: bool = True) -> None:
+    """Allow routes and handlers only the calls that their policies on AWS allow."""
+    names = Names(Settings(), "*", "*")
+    policies = {
+        role: let_go(
+            # A deploy has written its own names into the files.
+            point(json.loads((ROOT / ".chalice" / name).read_text()), names, role),
+            names,
+            wanted=not keeps_photographs and role != FORGET,
+        )
+        for role, name in (
+            ("api", "policy-prod.json"),
+            ("index_photograph", "policy-prod-index_photograph.json"),
+            ("unindex_photograph", "policy-prod-unindex_photograph.json"),
+            (FORGET, "policy-prod-forget_unverified.json"),
+        )
+    }
+    workers = aws.workers
+    assert workers is not None
+
+    def role_of(caller: str) -> str | None:
+        handler = workers.handler_of(caller) or caller
+        return "api" if handler == APP else handler
+
+    aws.permissions.restrict(policies, role_of)
