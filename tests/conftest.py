@@ -9,7 +9,12 @@ import pytest
 
 from chalicelib import clients
 from chalicelib.settings import Settings
-from facial_recognition.infra.stages import FORGET, Names, let_go, point
+from facial_recognition.infra.policies import (
+    ResourceNames,
+    allow_deleting_photographs,
+    with_names_of,
+)
+from facial_recognition.infra.stages import FORGET
 from facial_recognition.local.api import LocalApi
 from facial_recognition.local.project import Project, install, set_up
 from facial_recognition.local.workers import APP
@@ -44,11 +49,11 @@ def project(aws: EmbeddedAWS) -> Project:
 
 def restrict(aws: EmbeddedAWS, *, keeps_photographs: bool = True) -> None:
     """Let routes and handlers do only what their policies on AWS allow."""
-    names = Names(Settings(), "*", "*")
+    names = ResourceNames(Settings(), "*", "*")
     policies = {
-        role: let_go(
+        role: allow_deleting_photographs(
             # A deploy has written its own names into the files.
-            point(json.loads((ROOT / ".chalice" / name).read_text()), names, role),
+            with_names_of(json.loads((ROOT / ".chalice" / name).read_text()), names, role),
             names,
             wanted=not keeps_photographs and role != FORGET,
         )

@@ -114,7 +114,7 @@ def test_a_repair_that_would_forget_many_asks_first(
     asked = faces("check", "--repair")
 
     assert (refused.code, refused.error["code"]) == (2, "not_confirmed")
-    assert f"forget 6 of 7 photographs recorded, of 6 people, because bucket {BUCKET}" in asked.err
+    assert f"forget 6 of 7 recorded photographs, of 6 people, because bucket {BUCKET}" in asked.err
     assert obama.items() == before
     assert faces("check", "--repair", "--yes", "--json").json["repaired"]["removed"] == 6
     obama.assert_consistent()

@@ -14,20 +14,8 @@ from botocore.exceptions import ClientError, NoCredentialsError
 
 from facial_recognition.cli.errors import explain
 from tests.cli.conftest import Faces
-from tests.conftest import ROOT
+from tests.support.processes import run_faces
 from tests.support.service import Service
-
-
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run faces as a person does, outside of this process."""
-    return subprocess.run(
-        [sys.executable, "-m", "facial_recognition.cli", *arguments],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_it_is_installed_as_a_command() -> None:
@@ -48,13 +36,17 @@ def test_it_is_installed_as_a_command() -> None:
             "Nothing answers at http://127.0.0.1:9: start it with make run.",
         ),
         (("people",), {"INDEX_RATE": "many"}, "INDEX_RATE"),
-        (("people",), {"AWS_ENDPOINT_URL": "nonsense"}, "AWS_ENDPOINT_URL is no address: nonsense"),
+        (
+            ("people",),
+            {"AWS_ENDPOINT_URL": "nonsense"},
+            "AWS_ENDPOINT_URL is not an address: nonsense",
+        ),
     ],
 )
 def test_a_stage_that_cannot_be_used(
     arguments: tuple[str, ...], environment: dict[str, str], message: str
 ) -> None:
-    done = run(*arguments, **environment)
+    done = run_faces(*arguments, **environment)
 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: ")
@@ -69,11 +61,11 @@ def test_what_answers_is_not_aws(command: str, tmp_path: Path) -> None:
         threading.Thread(target=server.serve_forever).start()
         address = f"http://127.0.0.1:{server.server_port}"
 
-        done = run(command, AWS_ENDPOINT_URL=address)
+        done = run_faces(command, AWS_ENDPOINT_URL=address)
 
         server.shutdown()
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"error: What answers at {address} is not AWS")
+    assert done.stderr.startswith(f"error: The server at {address} is not AWS")
     assert done.stderr.count("\n") == 1
 
 
@@ -178,7 +170,7 @@ def test_missing_credentials() -> None:
 
 def test_shells_complete_commands_and_stages() -> None:
     def completed(words: str) -> str:
-        return run(
+        return run_faces(
             _FACES_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(words.count(" "))
         ).stdout
 

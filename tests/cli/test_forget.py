@@ -11,7 +11,7 @@ import boto3
 import pytest
 import requests
 
-from facial_recognition.infra.redrive import Queue
+from facial_recognition.infra.failed_events import FailedEventsQueue
 from sample_photographs import photograph, resized
 from tests.cli.conftest import Faces, Terminal
 from tests.conftest import ROOT
@@ -73,7 +73,7 @@ def test_nothing_is_left_of_a_person(faces: Faces, both: Service) -> None:
     assert "obama" not in json.dumps(both.items(), default=str)
     (face,) = both.rekognition.list_faces(CollectionId=COLLECTION)["Faces"]
     assert face["ExternalImageId"].startswith("biden:")
-    failed = Queue(boto3.Session(), FAILED_EVENTS).receive()
+    failed = FailedEventsQueue(boto3.Session(), FAILED_EVENTS).receive()
     assert [event.keys for event in failed] == [["faces/biden/x.jpg"]]
     assert both.whose(photograph("obama.jpg")) is None
     assert both.whose(photograph("biden.jpg")) == "biden"

@@ -17,7 +17,7 @@ def test_events_that_failed_are_listed_and_put_through(faces: Faces, service: Se
     assert [event["keys"] for event in listed] == [["faces/obama/a.jpg"]]
     assert not service.faces()
 
-    assert faces("redrive").out.endswith("1 events put through again\n")
+    assert faces("redrive").out.endswith("1 events given back to their functions\n")
     service.settle()
     assert len(service.faces()) == 1
     assert faces("redrive", "--list", "--json").json == []

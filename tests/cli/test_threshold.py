@@ -46,7 +46,7 @@ def test_it_is_measured_on_photographs(faces: Faces, service: Service, tmp_path:
     assert "confidence" in shown
     assert re.search(r"^threshold +99 *$", shown, re.MULTILINE)
     assert re.search(r"^false accepts +0 of 3 *$", shown, re.MULTILINE)
-    assert "2 people tell too little of others" in shown
+    assert "2 people are too few to recommend a threshold" in shown
 
 
 @pytest.mark.parametrize(("people", "is_recommended"), [(5, False), (19, False), (20, True)])

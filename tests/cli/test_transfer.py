@@ -157,7 +157,7 @@ def test_what_ctrl_c_has_stopped_is_told(
     said, as_json = faces(command, out), faces(command, out, "--json")
 
     assert (said.code, as_json.code) == (130, 130)
-    assert "Interrupted: the same command goes on from here." in said.out
+    assert "Interrupted. The same command continues from here." in said.out
     assert as_json.json["interrupted"]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 
 from chalicelib.settings import Settings
-from facial_recognition.infra.stages import Stage
+from facial_recognition.infra.stages import StageConfig
 
 ROOT = Path(__file__).parent.parent.parent
 DEPLOYED_WITH = [
@@ -60,14 +60,14 @@ class ProjectCopy:
     def with_pages(self) -> None:
         """Let the pages be deployed, too, as they are for anybody else."""
         stage = self.stage()
-        del stage.deploy["without"]
+        del stage.deploy_options["without"]
         stage.save()
 
-    def run(self, module: str, *options: str, **environment: str) -> "Done":
-        """Run ``python -m facial_recognition.infra.<module> --stage prod`` with further options."""
+    def run(self, command: str, *options: str, **environment: str) -> "Done":
+        """Run a command of ``faces``, on stage ``prod`` unless the options name another."""
         stage = () if "--stage" in options else ("--stage", "prod")
         done = subprocess.run(
-            [sys.executable, "-m", f"facial_recognition.infra.{module}", *stage, *options],
+            [sys.executable, "-m", "facial_recognition.cli", command, *stage, *options],
             cwd=self.folder,
             env={**os.environ, **environment},
             capture_output=True,
@@ -88,9 +88,9 @@ class ProjectCopy:
         assert done.code == 0, done.said + done.error
         return done
 
-    def stage(self, name: str = "prod") -> Stage:
+    def stage(self, name: str = "prod") -> StageConfig:
         """Read a stage as it is now."""
-        return Stage(name, self.folder / ".chalice")
+        return StageConfig(name, self.folder / ".chalice")
 
     def take_packages(self, other: "ProjectCopy") -> None:
         """Take over what Chalice has built for another copy of the same code."""

@@ -107,7 +107,7 @@ def test_a_deploy_goes_on_where_one_was_stopped_before_its_change_set_was_execut
         raise Stopped(said)
 
     given = {"Application": "x", "BucketName": "box-a", "Alarms": "false"}
-    deploy = partial(data.deploy, boto3.Session(), "s", data.TEMPLATE, given)
+    deploy = partial(data.deploy, boto3.Session(), "s", given)
     with pytest.raises(Stopped, match="creating"):
         deploy(stop)
 
@@ -188,7 +188,6 @@ def test_a_stack_whose_making_failed_is_made_again(stacks: Any) -> None:
     made = data.deploy(
         boto3.Session(),
         "s",
-        data.TEMPLATE,
         {"Application": "x", "BucketName": "box-a", "Alarms": "false"},
         said.append,
     )

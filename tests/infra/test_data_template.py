@@ -54,7 +54,7 @@ def test_a_queue_is_not_left_in_the_way_of_the_next_stack() -> None:
 def test_names_are_written_out_where_they_name_something() -> None:
     given = data.parameters(Settings(), "app", "prod", alarms=True)
 
-    sent = Template(data.named(data.TEMPLATE.read_text(), given), given, PSEUDO)
+    sent = Template(data.with_literal_names(data.TEMPLATE.read_text(), given), given, PSEUDO)
 
     for name in DATA:
         identifier = TYPES[sent.resources[name]["Type"]].identifier

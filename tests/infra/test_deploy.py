@@ -8,7 +8,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from facial_recognition.infra import deploy
+from facial_recognition.infra.errors import missing_permission
+from facial_recognition.infra.quotas import limit_index_rate
 from localaws.middleware.faults import Fault
 from localaws.server import EmbeddedAWS
 from tests.infra.project import ACCOUNT, BUCKET, ProjectCopy, api_key, functions, rest_apis
@@ -252,7 +253,7 @@ def test_what_is_left_out_is_warned_of_and_stays_left_out(copy: ProjectCopy) -> 
 
     done = copy.deploy()
 
-    assert "warning: without alarms: nobody is told" in done.said
+    assert "warning: without alarms: nobody hears" in done.said
     assert boto3.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
     done = copy.run("deploy", "--without", "everything")
     assert (done.code, done.said) == (1, "")
@@ -283,7 +284,7 @@ def test_resources_of_the_old_guide_are_taken_over(copy: ProjectCopy) -> None:
 
     done = copy.deploy("--data-stack", "existing")
 
-    assert "warning: it keeps no versions" in done.said
+    assert "warning: the bucket keeps no versions" in done.said
     assert copy.stage().environment["FACES_BUCKET"] == "facial-recognition-data-bucket"
     table = dynamodb.describe_table(TableName="face-metadata")["Table"]
     assert [index["IndexName"] for index in table["GlobalSecondaryIndexes"]] == ["personId-index"]
@@ -366,13 +367,13 @@ def test_existing_resources_that_do_not_fit_are_named(
     ("options", "message"),
     [
         (["--auth", "none"], "OPEN_TO_ALL=yes"),
-        (["--auth", "iam", "--without", ""], "with AUTH=iam say WITHOUT=pages"),
+        (["--auth", "iam", "--without", ""], "With AUTH=iam, add --without pages"),
         (["--auth", "cognito"], "COGNITO_USER_POOL_ARN"),
         (["--auth", "password"], "AUTH"),
-        (["--without", "usage-plan"], "an API key opens nothing without a usage plan"),
+        (["--without", "usage-plan"], "API keys do not work without a usage plan"),
         (["--stage", "dev"], "is for the embedded AWS"),
-        (["--role-arn", "LabRole"], "ROLE_ARN is like arn:aws:iam::123456789012:role/LabRole"),
-        (["--alarm-email", "me"], "ALARM_EMAIL is no e-mail address"),
+        (["--role-arn", "LabRole"], "an ARN like arn:aws:iam::123456789012:role/LabRole"),
+        (["--alarm-email", "me"], "--alarm-email (ALARM_EMAIL) takes an e-mail address"),
         (["--stage", "Not-A-Stage"], "up to 20 small letters and digits"),
     ],
 )
@@ -403,7 +404,7 @@ def test_a_name_that_is_too_long_for_a_bucket_is_refused_before_anything_is_writ
     done = copy.run("deploy", "--stage", "a" * 17)
 
     assert done.code == 1
-    assert "in us-east-1 it may have 16 characters" in done.error
+    assert "In us-east-1 it may have 16 characters" in done.error
     assert (copy.folder / ".chalice" / "config.json").read_text() == before
     assert sorted(copy.folder.rglob("*")) == files
 
@@ -412,7 +413,10 @@ def test_a_region_without_rekognition_is_refused(copy: ProjectCopy) -> None:
     done = copy.run("deploy", AWS_DEFAULT_REGION="mx-central-1")
 
     assert done.code == 1
-    assert "there is no Rekognition in mx-central-1, but in ap-northeast-1, " in done.error
+    assert (
+        "There is no Rekognition in mx-central-1. Take one of these regions: ap-northeast-1, "
+        in done.error
+    )
     assert boto3.client("s3").list_buckets()["Buckets"] == []
 
 
@@ -427,7 +431,6 @@ def test_a_region_without_rekognition_is_refused(copy: ProjectCopy) -> None:
 )
 def test_a_stage_keeps_to_what_rekognition_allows_in_its_region(
     copy: ProjectCopy,
-    capsys: pytest.CaptureFixture[str],
     region: str,
     said: str,
     rate: str | None,
@@ -436,12 +439,12 @@ def test_a_stage_keeps_to_what_rekognition_allows_in_its_region(
     if said:
         stage.environment["INDEX_RATE"] = said
 
-    deploy.keep_to_quota(stage, region)
+    warned: list[str] = []
+    limit_index_rate(stage, region, warned.append)
 
     assert stage.environment.get("INDEX_RATE") == rate
-    warned = capsys.readouterr().out
-    assert warned.count("\n") == (rate == "4")
-    assert ("in eu-central-1" in warned) == (rate == "4")
+    assert len(warned) == (rate == "4")
+    assert ("in eu-central-1" in "".join(warned)) == (rate == "4")
 
 
 def test_a_deploy_says_what_it_makes_of_its_region(copy: ProjectCopy) -> None:
@@ -494,7 +497,7 @@ def test_missing_credentials_are_named(copy: ProjectCopy) -> None:
     )
 
     assert done.code == 1
-    assert "there are no AWS credentials" in done.error
+    assert "There are no AWS credentials" in done.error
 
 
 @pytest.mark.parametrize(
@@ -504,12 +507,12 @@ def test_missing_credentials_are_named(copy: ProjectCopy) -> None:
             "An error occurred (AccessDenied) when calling the CreateRole operation: User:"
             " arn:aws:iam::1:user/x is not authorized to perform: iam:CreateRole on resource:"
             " arn:aws:iam::1:role/r because no identity-based policy allows it",
-            "you lack the permission iam:CreateRole on arn:aws:iam::1:role/r.",
+            "You lack the permission iam:CreateRole on arn:aws:iam::1:role/r.",
         ),
         ("User is not authorized to perform: logs:PutRetentionPolicy", "logs:PutRetentionPolicy"),
         ("The bucket is full", ""),
     ],
 )
 def test_a_missing_permission_is_named(said: str, message: str) -> None:
-    assert deploy.explain(said).startswith(message) or message in deploy.explain(said)
-    assert bool(deploy.explain(said)) == bool(message)
+    assert message in missing_permission(said)
+    assert bool(missing_permission(said)) == bool(message)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import boto3
 import pytest
 
-from facial_recognition.infra import application
+from facial_recognition.infra import application, quotas
 from localaws.server import EmbeddedAWS
 from tests.infra.project import (
     ACCOUNT,
@@ -134,7 +134,7 @@ def test_what_chalice_cannot_do_is_done(deployed: ProjectCopy) -> None:
     reserved = client.get_function_concurrency(
         FunctionName="facial-recognition-prod-index_photograph"
     )
-    assert reserved["ReservedConcurrentExecutions"] == application.concurrency_for(10)
+    assert reserved["ReservedConcurrentExecutions"] == quotas.concurrency_for(10)
     gateway = boto3.client("apigateway")
     [plan] = gateway.get_usage_plans()["items"]
     assert plan["apiStages"] == [{"apiId": rest_apis()[0], "stage": "prod"}]

@@ -151,7 +151,7 @@ def test_s3_is_given_time_to_see_that_it_may_invoke_the_functions(
 
     done = copy.deploy()
 
-    assert done.said.count("once more in") == 2
+    assert done.said.count("trying again in") == 2
     assert len(rest_apis()) == 1
 
 
@@ -161,7 +161,7 @@ def test_what_else_s3_refuses_is_not_tried_again(copy: ProjectCopy, aws: Embedde
     done = copy.run("deploy")
 
     assert done.code == 1
-    assert "once more" not in done.said
+    assert "trying again" not in done.said
 
 
 def test_lambda_is_given_time_to_see_what_a_new_role_may(

@@ -7,9 +7,9 @@ import pytest
 
 import app
 from chalicelib.convergence import Unsettled
-from facial_recognition.infra import redrive
 from localaws.middleware.faults import Fault
 from sample_photographs import landscape, photograph, resized
+from tests.support.processes import run_faces
 from tests.support.service import Service
 
 KEY = "faces/obama/1.jpg"
@@ -141,7 +141,7 @@ def test_throttling_is_waited_out(service: Service) -> None:
 
 
 def test_an_event_that_fails_for_good_is_kept_and_can_be_put_through_again(
-    service: Service, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    service: Service,
 ) -> None:
     denied = Fault("IndexFaces", "error before", times=0, code="AccessDeniedException", status=400)
     service.aws.faults.script(denied)
@@ -152,13 +152,13 @@ def test_an_event_that_fails_for_good_is_kept_and_can_be_put_through_again(
     assert record["requestContext"]["approximateInvokeCount"] == 3
     assert service.photograph("faces/obama/a b.jpg")["status"] == "registered"
 
-    monkeypatch.setattr("sys.argv", ["redrive", "--list"])
-    assert redrive.main() == 0
-    assert "faces/obama/a b.jpg" in capsys.readouterr().out
+    listed = run_faces("redrive", "--list")
+    assert listed.returncode == 0
+    assert "faces/obama/a b.jpg" in listed.stdout
     service.aws.faults.clear()
-    monkeypatch.setattr("sys.argv", ["redrive"])
-    assert redrive.main() == 0
-    assert "1 events put through again" in capsys.readouterr().out
+    redriven = run_faces("redrive")
+    assert redriven.returncode == 0
+    assert "1 events given back to their functions" in redriven.stdout
     service.settle()
 
     assert service.whose(OBAMA) == "obama"
