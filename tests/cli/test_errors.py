@@ -113,6 +113,7 @@ def test_ctrl_c_before_it_has_begun_is_ctrl_c(
     monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
 
     assert faces("people").code == 130
+    assert faces("run").code == 0  # Ctrl-C is the way to end it
 
 
 def test_a_stage_that_is_not_set_up(faces: Faces, service: Service) -> None:
