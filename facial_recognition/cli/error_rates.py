@@ -80,7 +80,10 @@ class Similarities:
         )
 
     def threshold_for(self, wanted: float) -> float | None:
-        """Return the lowest threshold whose upper bound of the false accept rate is ``wanted``.
+        """Return the lowest threshold at which the false accept rate is surely low enough.
+
+        Args:
+            wanted: the upper bound of the false accept rate is at most this.
 
         Returns:
             The threshold; None where there are too few photographs for any.
@@ -133,7 +136,7 @@ class Similarities:
 
 
 def _score_with_enough_errors(worst_first: Floats) -> float:
-    """Return a score with enough errors to measure the design effect.
+    """Return the score at which there are enough errors to measure the design effect.
 
     Where there are few pairs, a hundredth of them has to suffice.
 

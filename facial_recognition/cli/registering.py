@@ -191,9 +191,9 @@ class _Run:
                 self._fail(entry, "no_person", "The file is not in the folder of a person.")
                 continue
             person_id = person_id_of(entry.name)
-            asked = {"name": unicodedata.normalize("NFC", entry.name), "personId": person_id}
+            fields = {"name": unicodedata.normalize("NFC", entry.name), "personId": person_id}
             try:
-                name = msgspec.convert(asked, RegisterRequest).name
+                name = msgspec.convert(fields, RegisterRequest).name
             except msgspec.ValidationError:
                 detail = "The folder's name is too long for a person's name, or is not printable."
                 self._fail(entry, "malformed_request", detail)
@@ -228,12 +228,12 @@ class _Run:
         """Yield the candidates that are not registered yet, and fail those that cannot be."""
         remaining = iter(candidates)
         while page := list(islice(remaining, PAGE)):
-            readable = [c for c in map(self._read, page) if c is not None]
-            self._progress.advance(len(page) - len(readable))
-            known = self._stage.records.photographs(candidate.key for candidate in readable)
-            readable = [c if c.key in known else self._as_uploaded(c) for c in readable]
-            known |= self._stage.records.photographs(c.key for c in readable if c.is_uploaded)
-            for candidate in readable:
+            usable = [c for c in map(self._read, page) if c is not None]
+            self._progress.advance(len(page) - len(usable))
+            known = self._stage.records.photographs(candidate.key for candidate in usable)
+            usable = [c if c.key in known else self._as_uploaded(c) for c in usable]
+            known |= self._stage.records.photographs(c.key for c in usable if c.is_uploaded)
+            for candidate in usable:
                 record = known.get(candidate.key)
                 if record is None or not self._is_same(record, candidate):
                     if record is not None and record.etag is not None:
@@ -262,7 +262,7 @@ class _Run:
         if record.reason == PhotographNotKept.code:
             return False  # its face is lost, and only the photograph brings it back
         agreed = self._consent is None or record.consent == self._consent
-        # A record without an ETag comes before the photograph, which may never have been stored.
+        # A registration writes the record first, without an ETag. Such a photograph may be missing.
         return agreed and record.name == candidate.name and record.etag is not None
 
     def _read(self, candidate: Candidate) -> Candidate | None:

@@ -32,7 +32,7 @@ from facial_recognition.infra.stages import FORGET, StageConfig, UnknownStage
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9]{0,19}")
 
 
-def deploy(name: str, given: DeployOptions, reporter: Reporter) -> str:
+def deploy_stage(name: str, given: DeployOptions, reporter: Reporter) -> str:
     """Deploy a stage; create its configuration if there is no stage of that name.
 
     Args:

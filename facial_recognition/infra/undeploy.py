@@ -73,7 +73,7 @@ def _delete_pages(session: boto3.Session, stack: str, report: Report) -> None:
         report(f"{stack}: deleted")
 
 
-def delete_data(session: boto3.Session, stage: StageConfig, reporter: Reporter) -> None:
+def delete_all_data(session: boto3.Session, stage: StageConfig, reporter: Reporter) -> None:
     """Delete photographs with all versions, records, faces and failed events, for good.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What goes wrong is told in one line that names what to do, and never by a traceback."""
+"""Every error is one line that says what to do, and never a traceback."""
 
 import functools
 import json
@@ -55,7 +55,7 @@ def test_a_stage_that_cannot_be_used(
 
 
 @pytest.mark.parametrize("command", ["people", "check"])
-def test_what_answers_is_not_aws(command: str, tmp_path: Path) -> None:
+def test_a_server_that_is_not_aws(command: str, tmp_path: Path) -> None:
     pages = functools.partial(QuietHandler, directory=tmp_path)
     with ThreadingHTTPServer(("127.0.0.1", 0), pages) as server:
         threading.Thread(target=server.serve_forever).start()
@@ -74,9 +74,7 @@ class QuietHandler(SimpleHTTPRequestHandler):
         pass
 
 
-def test_a_mistake_of_ours_is_told_in_one_line_too(
-    faces: Faces, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unexpected_error_is_one_line_too(faces: Faces, monkeypatch: pytest.MonkeyPatch) -> None:
     def break_down(*_: object) -> None:
         raise RuntimeError("broken\nin two")
 
@@ -101,9 +99,7 @@ def test_help_is_shown_as_it_is(faces: Faces) -> None:
     assert faces("show", "-h").out.startswith("Usage: faces show")
 
 
-def test_ctrl_c_before_it_has_begun_is_ctrl_c(
-    faces: Faces, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_during_the_imports(faces: Faces, monkeypatch: pytest.MonkeyPatch) -> None:
     class Interrupting:
         def find_spec(self, name: str, *_: object) -> None:
             if name == "facial_recognition.cli.run":
@@ -136,7 +132,7 @@ def test_a_stage_that_is_not_set_up(faces: Faces, service: Service) -> None:
         ("show", "a b"),
     ],
 )
-def test_what_is_typed_wrongly(faces: Faces, arguments: tuple[str, ...]) -> None:
+def test_mistakes_in_the_command_line(faces: Faces, arguments: tuple[str, ...]) -> None:
     said = faces(*arguments, "--json")
 
     assert (said.code, said.out) == (2, "")

@@ -4,10 +4,10 @@ from tests.cli.conftest import Faces
 from tests.support.service import Service
 
 
-def test_events_that_failed_are_listed_and_put_through(faces: Faces, service: Service) -> None:
+def test_failed_events_are_listed_and_redriven(faces: Faces, service: Service) -> None:
     denied = [
         Fault("IndexFaces", "error before", call=n, caller="worker", code="Denied", status=400)
-        for n in (1, 2, 3)  # each of the tries
+        for n in (1, 2, 3)  # every try
     ]
     service.aws.faults.script(*denied)
     service.upload("faces/obama/a.jpg", photograph("obama.jpg"))

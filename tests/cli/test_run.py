@@ -1,4 +1,4 @@
-"""``faces run``, by each of its names. tests/integration/test_processes.py has the rest of it."""
+"""``faces run`` as a script and as a module; see tests/integration/test_processes.py too."""
 
 import os
 import signal

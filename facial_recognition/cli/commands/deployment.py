@@ -9,11 +9,11 @@ from facial_recognition.cli.commands.options import stage_names
 from facial_recognition.cli.display import Display
 from facial_recognition.cli.errors import CannotDo
 from facial_recognition.cli.exit_codes import DONE
-from facial_recognition.infra import undeploy as undeployment
-from facial_recognition.infra.deploy import deploy as deploy_stage
+from facial_recognition.infra.deploy import deploy_stage
 from facial_recognition.infra.options import OPTIONAL_STEPS, DeployOptions, refuse_local_stage
 from facial_recognition.infra.reporting import Reporter
 from facial_recognition.infra.stages import StageConfig
+from facial_recognition.infra.undeploy import delete_all_data, remove_application
 
 
 def deploy(
@@ -90,9 +90,9 @@ def undeploy(
     if delete_data:
         _confirm_deletion(display, config, confirm)
     reporter = _reporter(display)
-    undeployment.remove_application(session, config, reporter)
+    remove_application(session, config, reporter)
     if delete_data:
-        undeployment.delete_data(session, config, reporter)
+        delete_all_data(session, config, reporter)
     return DONE
 
 

@@ -20,7 +20,7 @@ def redrive(
     stage: StageName = "dev",
     as_json: Json = False,
 ) -> int:
-    """Give failed events back to the functions that could not handle them."""
+    """Give failed events back to their functions."""
     display = Display(as_json=as_json)
     queue = FailedEventsQueue(boto3.Session(), OpenStage(stage).settings.failed_events_queue)
     events = []

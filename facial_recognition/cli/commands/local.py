@@ -34,7 +34,7 @@ def run(
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete the data in the folder.")] = False,
 ) -> int:
-    """Run the service on this machine, with the embedded AWS, until Ctrl-C."""
+    """Run the service on this machine until Ctrl-C."""
     if pages_port is not None and api_port is None:
         raise typer.BadParameter("The pages call the API: --pages-port needs --api-port.")
     _require_localaws()

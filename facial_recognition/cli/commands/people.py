@@ -32,7 +32,7 @@ def list_people(stage: StageName = "dev", as_json: Json = False) -> int:
 
 
 def show(person: Person, stage: StageName = "dev", as_json: Json = False) -> int:
-    """Show what is known of a person: photographs, faces, consent, and the audit trail."""
+    """Show a person: photographs, faces, consent and audit trail."""
     display = Display(as_json=as_json)
     found = people.show(OpenStage(stage), person_id_of(person))
     if as_json:
@@ -51,7 +51,7 @@ def audit(
     stage: StageName = "dev",
     as_json: Json = False,
 ) -> int:
-    """Show when people were registered and forgotten, by whom, and with which consent."""
+    """Show the audit trail. It tells who was registered and forgotten, and with which consent."""
     display = Display(as_json=as_json)
     trail = people.audit(OpenStage(stage), None if person is None else person_id_of(person))
     if as_json:
@@ -67,7 +67,7 @@ def forget(
     stage: StageName = "dev",
     as_json: Json = False,
 ) -> int:
-    """Remove a person's photographs with all versions, faces and records, and check the result."""
+    """Forget a person. Photographs with all versions, faces and records are removed for good."""
     display = Display(as_json=as_json)
     person = person_id_of(person)
     opened = OpenStage(stage)

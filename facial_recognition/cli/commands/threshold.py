@@ -37,7 +37,10 @@ def threshold(
     stage: StageName = "dev",
     as_json: Json = False,
 ) -> int:
-    """Recommend a threshold, measured on your own photographs with two calls for each."""
+    """Recommend a threshold, measured on your own photographs.
+
+    Each photograph costs two calls to Rekognition.
+    """
     _check_plot(plot)  # before the measurement, which costs money
     # matplotlib, numpy and scipy take a second to import.
     from facial_recognition.cli.plot import draw  # noqa: PLC0415

@@ -18,7 +18,7 @@ def export(
     stage: StageName = "dev",
     as_json: Json = False,
 ) -> int:
-    """Copy all photographs of a stage into a folder, to import them into another stage."""
+    """Copy the photographs of a stage into a folder, for an import."""
     display = Display(as_json=as_json)
     with display.progress() as progress:
         report = transfer.export(OpenStage(stage), folder, progress)
@@ -38,7 +38,7 @@ def import_(
     stage: StageName = "dev",
     as_json: Json = False,
 ) -> int:
-    """Store exported photographs in a stage, and index their faces there."""
+    """Import exported photographs. The stage indexes their faces."""
     display = Display(as_json=as_json)
     opened = OpenStage(stage)
     with display.progress() as progress:
