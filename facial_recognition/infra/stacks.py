@@ -63,18 +63,7 @@ def deploy(
         Capabilities=["CAPABILITY_IAM"],
         ImportExistingResources=True,
     )
-    try:
-        cloudformation.get_waiter("change_set_create_complete").wait(
-            StackName=stack,
-            ChangeSetName=change_set,
-            WaiterConfig={"Delay": 2, "MaxAttempts": 150},
-        )
-    except WaiterError:
-        found = cloudformation.describe_change_set(StackName=stack, ChangeSetName=change_set)
-        reason = found.get("StatusReason", "")
-        cloudformation.delete_change_set(StackName=stack, ChangeSetName=change_set)
-        if "didn't contain changes" not in reason and "No updates" not in reason:
-            raise StackFailed(f"{stack}: {reason}") from None
+    if not _has_changes(cloudformation, stack, change_set):
         report(f"{stack}: nothing to change")
         return DeployedStack(outputs(session, stack), is_new=False)
     report(f"{stack}: {'creating' if is_new else 'updating'} ...")
@@ -88,6 +77,28 @@ def deploy(
         raise StackFailed(f"{stack}: {_reason_of_failure(cloudformation, stack)}") from None
     report(f"{stack}: {'created' if is_new else 'updated'}")
     return DeployedStack(outputs(session, stack), is_new)
+
+
+def _has_changes(cloudformation: "CloudFormationClient", stack: str, change_set: str) -> bool:
+    """Wait until a change set is made, and return whether it has changes; delete an empty one.
+
+    Raises:
+        StackFailed: the change set could not be made.
+    """
+    try:
+        cloudformation.get_waiter("change_set_create_complete").wait(
+            StackName=stack,
+            ChangeSetName=change_set,
+            WaiterConfig={"Delay": 2, "MaxAttempts": 150},
+        )
+    except WaiterError:
+        found = cloudformation.describe_change_set(StackName=stack, ChangeSetName=change_set)
+        reason = found.get("StatusReason", "")
+        cloudformation.delete_change_set(StackName=stack, ChangeSetName=change_set)
+        if "didn't contain changes" not in reason and "No updates" not in reason:
+            raise StackFailed(f"{stack}: {reason}") from None
+        return False
+    return True
 
 
 def outputs(session: boto3.Session, stack: str) -> dict[str, str]:

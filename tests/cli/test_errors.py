@@ -161,6 +161,28 @@ def test_refusals_of_aws(code: str, expected: str, words: str) -> None:
     assert "secret" not in detail
 
 
+@pytest.mark.parametrize(
+    ("message", "expected", "words"),
+    [
+        (
+            "User x is not authorized to perform: iam:CreateRole on resource: role/r",
+            "access_denied",
+            "You lack the permission iam:CreateRole on role/r.",
+        ),
+        ("Template format error", "aws_error", "Template format error"),
+    ],
+)
+def test_a_refused_deploy_is_explained_in_the_words_of_aws(
+    message: str, expected: str, words: str
+) -> None:
+    error = ClientError({"Error": {"Code": "AccessDenied", "Message": message}}, "CreateRole")
+
+    found, detail = explain(error, "prod", deploying=True)
+
+    assert found == expected
+    assert words in detail
+
+
 def test_missing_credentials() -> None:
     assert "aws configure" in explain(NoCredentialsError(), "prod")[1]
 
