@@ -24,7 +24,7 @@ help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 run: $(TO_RUN) ## run the whole service on this machine; FRESH=1 forgets who is registered
-	@$(BIN)/python -m facial_recognition.local --port $(AWS_PORT) --api-port $(API_PORT) --pages-port $(PAGES_PORT) --data '$(DATA)' $(if $(filter-out 0,$(FRESH)),--fresh)
+	@$(BIN)/faces run --port $(AWS_PORT) --api-port $(API_PORT) --pages-port $(PAGES_PORT) --data '$(DATA)' $(if $(filter-out 0,$(FRESH)),--fresh)
 
 IN_PARALLEL = -n auto --maxprocesses 4 --dist loadfile
 
@@ -50,10 +50,10 @@ DEPLOY = $(if $(AUTH),--auth '$(AUTH)') $(if $(OPEN_TO_ALL),--open-to-all) \
          $(if $(WITHOUT),--without '$(WITHOUT)')
 
 deploy: $(TO_RUN) ## deploy to AWS: make deploy STAGE=prod
-	@$(BIN)/python -m facial_recognition.infra.deploy --stage $(STAGE) $(DEPLOY)
+	@$(BIN)/faces deploy --stage $(STAGE) $(DEPLOY)
 
 undeploy: $(TO_RUN) ## take it off AWS and leave the data: make undeploy STAGE=prod
-	@$(BIN)/python -m facial_recognition.infra.undeploy --stage $(STAGE) $(if $(DELETE_DATA),--delete-data) $(if $(CONFIRM),--confirm '$(CONFIRM)')
+	@$(BIN)/faces undeploy --stage $(STAGE) $(if $(DELETE_DATA),--delete-data) $(if $(CONFIRM),--confirm '$(CONFIRM)')
 
 fuzz: $(TO_DEVELOP) ## try a million inputs and, for MINUTES, requests: is each answered as specified?
 	@FUZZ_EXAMPLES=6000 FUZZ_SECONDS=$$(( $(MINUTES) * 60 )) $(BIN)/python -m pytest -s tests/contract/test_fuzz.py tests/contract/test_specification.py
@@ -65,10 +65,10 @@ bench: $(TO_DEVELOP) ## measure everything: make bench PHOTOS=DIR, a folder per 
 	@$(BIN)/python -m bench.report --photos '$(PHOTOS)'
 
 redrive: $(TO_RUN) ## put the events that failed through again
-	@$(BIN)/python -m facial_recognition.infra.redrive --stage $(STAGE)
+	@$(BIN)/faces redrive --stage $(STAGE)
 
 openapi: $(TO_DEVELOP) ## write docs/openapi.json and docs/api.html anew
-	@$(BIN)/python -m facial_recognition.specification.document
+	@$(BIN)/python -m facial_recognition.specification
 
 docs: $(TO_DEVELOP) ## build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

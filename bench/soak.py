@@ -185,7 +185,8 @@ def soak(photos: Path, seconds: float, clients: int) -> Outcome:
             [
                 sys.executable,
                 "-m",
-                "facial_recognition.local",
+                "facial_recognition.cli",
+                "run",
                 "--port",
                 "0",
                 "--data",

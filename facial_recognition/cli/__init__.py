@@ -1,4 +1,1 @@
-"""The command line of the people who run the service."""
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
+"""The ``faces`` command, for the operators of the service."""

@@ -1,4 +1,4 @@
-"""Do bucket, table, its index of persons, and collection agree? And bring them to it."""
+"""Check that bucket, table, its index of persons and collection agree, and repair them."""
 
 from collections.abc import Callable, Iterator
 from typing import Literal
@@ -12,10 +12,11 @@ from chalicelib.keys import PREFIX, person_of
 from chalicelib.messages import CreateIndexRequest, FailedPhotograph
 from chalicelib.pacing import PacedExecutor
 from chalicelib.records import FaceRecord, PhotographRecord
-from facial_recognition.cli.stage import Stage
+from facial_recognition.cli.stage import OpenStage
 
 PAGE = 1000
 HANDFUL = 5
+"""Items that go astray by themselves now and then."""
 
 Kind = Literal[
     "not_indexed",
@@ -28,7 +29,7 @@ Kind = Literal[
 ]
 
 MEANINGS: dict[Kind, str] = {
-    "not_indexed": "the photograph is not indexed as it is now (or not yet)",
+    "not_indexed": "the photograph's present version is not indexed (or not yet)",
     "photograph_missing": "the record's photograph is gone",
     "face_missing": "the photograph's face is not in the collection",
     "face_record_missing": "the photograph's face has no record",
@@ -39,47 +40,47 @@ MEANINGS: dict[Kind, str] = {
 
 
 class Finding(Struct, frozen=True, order=True):
-    """Something that does not fit together."""
+    """One disagreement."""
 
     kind: Kind
     subject: str
-    """A photograph's key, or the id of a face or of an item."""
+    """The key of a photograph, or the id of a face or of an item."""
 
 
 class Repair(Struct, rename="camel"):
-    """What a repair has done."""
+    """The result of a repair."""
 
     indexed: int = 0
     removed: int = 0
-    """Photographs that were gone, with their faces and records."""
+    """Photographs that were gone: their faces and records are removed."""
     faces: int = 0
-    """Removed from the collection because they had no record."""
+    """Faces removed from the collection because they had no record."""
     records: int = 0
-    """Of faces, removed because no photograph accounted for them."""
+    """Records of faces that belonged to no photograph, removed."""
     failed: list[FailedPhotograph] = []
 
 
 class Agreement(Struct, rename="camel"):
-    """What a look at everything found."""
+    """The result of a check."""
 
     photographs: int
     """Objects in S3."""
     recorded: int
-    """Photographs of which there is a record."""
+    """Photographs with a record."""
     faces: int
-    """In the collection."""
+    """Faces in the collection."""
     records: int
     """Items of the table."""
     findings: list[Finding]
     repaired: Repair | None = None
 
     def subjects(self, kind: Kind) -> list[str]:
-        """List what one kind of findings is about."""
+        """List the subjects of one kind of findings."""
         return [finding.subject for finding in self.findings if finding.kind == kind]
 
 
 class _State(Struct, frozen=True):
-    """All that there is, as far as it matters here."""
+    """The contents of bucket, table, index and collection, as far as a check needs them."""
 
     objects: dict[str, str]
     """ETags by keys."""
@@ -87,13 +88,13 @@ class _State(Struct, frozen=True):
     face_records: dict[str, FaceRecord]
     faces: set[str]
     listed: set[str]
-    """Hash keys of the items that the index shows."""
+    """Hash keys of the items in the table's index of persons."""
 
 
-def check(stage: Stage) -> Agreement:
-    """Look at every object, record and face.
+def check(stage: OpenStage) -> Agreement:
+    """Compare every object, record and face.
 
-    Nothing holds still while it is looked at, so what seems wrong is looked at once more, closely.
+    The service may change them meanwhile. So each disagreement is read once more before it counts.
     """
     state = _read(stage)
     findings = set(_findings(state))
@@ -108,20 +109,20 @@ def check(stage: Stage) -> Agreement:
     )
 
 
-def losses(stage: Stage, report: Agreement) -> list[str]:
-    """Say what a repair would take away that is more than goes astray by itself.
+def losses(stage: OpenStage, report: Agreement) -> list[str]:
+    """Return a clause about each suspiciously large loss that a repair would cause.
 
-    It does right where photographs were removed. But if the stage names another's bucket, or one
-    that is empty, it would forget everybody; so would a table that is empty, where a face cannot be
-    indexed again.
+    A repair is right where somebody removed photographs. But if the stage names a wrong or empty
+    bucket, it would forget everybody. An empty table has the same effect on a stage that keeps no
+    photographs, because their faces cannot be indexed again.
     """
     found = []
     missing = report.subjects("photograph_missing")
     if _are_many(missing, report.recorded):
         people = len({person_of(key) for key in missing})
         found.append(
-            f"forget {len(missing)} of {report.recorded} photographs recorded, of {people} people,"
-            f" because bucket {stage.settings.faces_bucket} does not hold them"
+            f"forget {len(missing)} of {report.recorded} recorded photographs, of {people} people,"
+            f" because bucket {stage.settings.faces_bucket} does not contain them"
         )
     stray = report.subjects("stray_face")
     if not stage.settings.keep_photographs and _are_many(stray, report.faces):
@@ -136,8 +137,13 @@ def _are_many(some: list[str], of: int) -> bool:
     return len(some) > max(HANDFUL, of / 10)
 
 
-def repair(stage: Stage, advance: Callable[[int], None]) -> Repair:
-    """Index what is not indexed, and remove what nothing accounts for."""
+def repair(stage: OpenStage, advance: Callable[[int], None]) -> Repair:
+    """Index photographs that are not indexed, and remove stray faces and records.
+
+    Args:
+        stage: the stage to repair.
+        advance: called with the number of photographs done since the last call.
+    """
     done, token = Repair(), None
     while True:
         request = CreateIndexRequest(next_token=token, repair=True)
@@ -154,7 +160,7 @@ def repair(stage: Stage, advance: Callable[[int], None]) -> Repair:
             return done
 
 
-def _read(stage: Stage) -> _State:
+def _read(stage: OpenStage) -> _State:
     stored = stage.photographs.list_all(PREFIX)
     objects = {item.key: item.etag for item in stored if not item.key.endswith("/")}
     photographs: dict[str, PhotographRecord] = {}
@@ -173,8 +179,9 @@ def _read(stage: Stage) -> _State:
         faces.update(ids)
         if token is None:
             break
-    listed = set(stage.records.ids_in_person_index())
-    return _State(objects, photographs, face_records, faces, listed)
+    return _State(
+        objects, photographs, face_records, faces, set(stage.records.ids_in_person_index())
+    )
 
 
 def _findings(state: _State) -> Iterator[Finding]:
@@ -201,8 +208,8 @@ def _findings(state: _State) -> Iterator[Finding]:
             yield Finding("not_in_index", face_id)
 
 
-def _read_closely(stage: Stage, findings: set[Finding]) -> _State:
-    """Read what findings are about as it is now, and whatever belongs to it."""
+def _read_closely(stage: OpenStage, findings: set[Finding]) -> _State:
+    """Read the subjects of findings once more, and the items that belong to them."""
     prefix = PhotographRecord.id_of("")
     keys, face_ids = set(), set()
     for finding in findings:
@@ -233,5 +240,5 @@ def _read_closely(stage: Stage, findings: set[Finding]) -> _State:
 
 
 def _batched(items: list[str], size: int) -> Iterator[list[str]]:
-    """Cut a list into pieces."""
+    """Cut a list into pieces of at most ``size`` items."""
     return (items[start : start + size] for start in range(0, len(items), size))

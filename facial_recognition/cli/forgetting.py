@@ -1,4 +1,4 @@
-"""Forget a person, and look that all is gone, in the queue of failed events too."""
+"""Forget a person, check the result, and drop the person's failed events."""
 
 from collections.abc import Callable
 
@@ -11,56 +11,56 @@ from chalicelib.forgetting import Traces
 from chalicelib.keys import folder_of
 from chalicelib.pacing import PacedExecutor
 from facial_recognition.cli.errors import CannotDo
-from facial_recognition.cli.stage import Stage
-from facial_recognition.infra.redrive import Queue
+from facial_recognition.cli.stage import OpenStage
+from facial_recognition.infra.failed_events import FailedEventsQueue
 
 RATE = 100.0
-"""Photographs begun per second: none of them is indexed."""
+"""Photographs started per second; none of them is indexed."""
 
 
 class Removed(Traces, rename="camel"):
     """The traces that were removed."""
 
     failed_events: int = 0
-    """In the queue; each holds the key of a photograph."""
+    """Events in the queue, each about a photograph of the person."""
 
 
 class Forgotten(Struct, frozen=True, rename="camel"):
-    """What was removed of a person."""
+    """The result of forgetting a person."""
 
     person_id: str
     removed: Removed
 
 
-def traces(stage: Stage, person_id: str) -> Traces:
-    """Look everywhere for a person.
+def traces(stage: OpenStage, person_id: str) -> Traces:
+    """Count the traces of a person.
 
-    Not in the queue of failed events, which cannot be looked through without taking from it.
+    The queue of failed events is not searched: reading it takes events out of it.
     """
     return forgetting.traces(stage.converger, [person_id])[person_id]
 
 
 def forget(
-    stage: Stage, person_id: str, found: Traces, advance: Callable[[int], None]
+    stage: OpenStage, person_id: str, found: Traces, advance: Callable[[int], None]
 ) -> Forgotten:
-    """Remove all that there is of a person, and look again.
+    """Remove all traces of a person, and search again.
 
-    It may be stopped at any point and be called again.
+    This may be stopped at any point and called again.
 
     Args:
-        stage: where.
-        person_id: who.
-        found: what :func:`traces` has found.
-        advance: told of each photograph that is gone.
+        stage: the stage to remove them from.
+        person_id: the person.
+        found: the result of :func:`traces`.
+        advance: called with 1 for each photograph that is removed.
 
     Raises:
-        CannotDo: something came while it was removed.
+        CannotDo: somebody stored something of the person meanwhile.
     """
     events = _drop_failed_events(stage.settings.failed_events_queue, folder_of(person_id))
     executor = PacedExecutor(RATE)
     if forgetting.forget(stage.converger, [person_id], stage.operator, executor, advance):
         raise CannotDo(
-            f"Something of {person_id} came in while it was being removed: do it again.",
+            f"Somebody stored something of {person_id} meanwhile. Run the command again.",
             "not_quiet",
         )
     removed = Removed(found.versions, found.uploads, found.records, found.faces, events)
@@ -68,9 +68,9 @@ def forget(
 
 
 def _drop_failed_events(name: str, folder: str) -> int:
-    """Drop the events from the queue that are about photographs in a folder; say how many."""
+    """Delete the failed events about photographs in a folder, and return their number."""
     try:
-        queue = Queue(boto3.Session(), name)
+        queue = FailedEventsQueue(boto3.Session(), name)
     except ClientError as error:
         if "NonExistentQueue" in error.response["Error"]["Code"]:
             return 0

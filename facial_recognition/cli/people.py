@@ -1,4 +1,4 @@
-"""Who is registered, and what is kept of one person."""
+"""Look up people: who is registered, and what is known of one person."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -8,24 +8,24 @@ from msgspec import UNSET, Struct, UnsetType
 from chalicelib.audit import AuditEntry
 from chalicelib.records import PhotographRecord, Status
 from facial_recognition.cli.errors import CannotDo
-from facial_recognition.cli.stage import Stage
+from facial_recognition.cli.stage import OpenStage
 
 PAGE = 1000
 
 
 class PersonSummary(Struct, rename="camel"):
-    """A person of whom anything is recorded."""
+    """A person with at least one recorded photograph."""
 
     person_id: str
     name: str
     photographs: int = 0
     indexed: int = 0
     registered_at: str | None = None
-    """When the first of the photographs was."""
+    """When the person's first photograph was registered."""
 
 
 class PersonPhotograph(Struct, frozen=True, rename="camel"):
-    """What is recorded of a photograph."""
+    """The record of a photograph."""
 
     image_key: str
     status: Status
@@ -37,30 +37,30 @@ class PersonPhotograph(Struct, frozen=True, rename="camel"):
 
 
 class Event(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """An entry of the audit trail, for people who know whose it is."""
+    """An entry of the audit trail."""
 
     at: str
     event: Literal["registered", "removed", "forgotten"]
     person: str | UnsetType = UNSET
-    """Keyed hash of the person id, where everybody's trail is shown."""
+    """Keyed hash of the person's id; only set in everybody's trail."""
     consent: str | None = None
     caller: str | None = None
 
 
 class PersonDetails(Struct, frozen=True, rename="camel"):
-    """All that is known of a person."""
+    """Everything that is known of a person."""
 
     person_id: str
     name: str | None
-    """None of one of whom there is no photograph now."""
+    """None for a person without photographs."""
     verified_on: str | None
-    """Day of the last verification, where the stage notes it."""
+    """Day of the last verification, on stages that record it."""
     photographs: list[PersonPhotograph]
     trail: list[Event]
 
 
-def people(stage: Stage) -> list[PersonSummary]:
-    """List everybody, in order of their ids."""
+def people(stage: OpenStage) -> list[PersonSummary]:
+    """List everybody, in the order of their ids."""
     found: dict[str, PersonSummary] = {}
     for record in _all_photographs(stage):
         if record.person_id is None:
@@ -76,17 +76,17 @@ def people(stage: Stage) -> list[PersonSummary]:
     return sorted(found.values(), key=lambda person: person.person_id)
 
 
-def show(stage: Stage, person_id: str) -> PersonDetails:
-    """Say all that is known of a person.
+def show(stage: OpenStage, person_id: str) -> PersonDetails:
+    """Return everything that is known of a person.
 
     Raises:
-        CannotDo: nothing is, and nothing ever was.
+        CannotDo: there is nothing, not even in the audit trail.
     """
     records, faces = stage.records.of_person(person_id)
     trail = [_event(entry) for entry in stage.audit.of_person(person_id)]
     if not records and not trail:
         raise CannotDo(
-            f"Nobody is or was registered as {person_id}; faces people lists the ids.",
+            f"Nobody is or was registered as {person_id}. faces people lists the ids.",
             "person_unknown",
         )
     names = {record.name: None for record in records if record.name}
@@ -106,8 +106,13 @@ def show(stage: Stage, person_id: str) -> PersonDetails:
     return PersonDetails(person_id, next(iter(names), None), verified_on, photographs, trail)
 
 
-def audit(stage: Stage, person_id: str | None) -> list[Event]:
-    """List the audit trail of a person, or everybody's, the oldest entry first."""
+def audit(stage: OpenStage, person_id: str | None) -> list[Event]:
+    """List the audit trail, the oldest entry first.
+
+    Args:
+        stage: the stage to read.
+        person_id: whose trail; None is everybody's.
+    """
     if person_id is not None:
         return [_event(entry) for entry in stage.audit.of_person(person_id)]
     entries = sorted(stage.audit.all(), key=lambda entry: entry.entry)
@@ -118,7 +123,7 @@ def _event(entry: AuditEntry, person: str | UnsetType = UNSET) -> Event:
     return Event(entry.at, entry.event, person, entry.consent, entry.caller)
 
 
-def _all_photographs(stage: Stage) -> Iterator[PhotographRecord]:
+def _all_photographs(stage: OpenStage) -> Iterator[PhotographRecord]:
     after = None
     while True:
         photographs, _, after = stage.records.page(None, after, PAGE)

@@ -1,21 +1,23 @@
-"""Photographs from files, which a call to Rekognition can take."""
+"""Read photographs from files, in a size that a call to Rekognition takes."""
 
 from io import BytesIO
 from pathlib import Path
 
 from chalicelib.errors import UnsupportedImage
 from chalicelib.images import MAX_INLINE_BYTES, Photograph, from_bytes
+from chalicelib.keys import PREFIX
 
 LONG_SIDE = 1920
-"""Pixels to which the pages make photographs smaller, too: more does not help recognition."""
+"""Pixels of a photograph that was made smaller, as the pages do it; more help no recognition."""
 QUALITY = 90
 
 
 def read(path: Path) -> Photograph:
-    """Read a photograph, and make it smaller if a call cannot take it as it is.
+    """Read a photograph from a file, and make it smaller if it is too large for a call.
 
     Raises:
-        Problem: it cannot be read, or is too small.
+        chalicelib.errors.Problem: it is not a usable photograph.
+        OSError: the file cannot be read.
     """
     data = path.read_bytes()
     photograph = from_bytes(data, max(len(data), MAX_INLINE_BYTES))
@@ -23,14 +25,19 @@ def read(path: Path) -> Photograph:
 
 
 def _smaller(photograph: Photograph) -> Photograph:
-    from PIL import Image, ImageOps  # noqa: PLC0415 - takes time, and is seldom needed
+    from PIL import Image, ImageOps  # noqa: PLC0415 - slow and seldom needed
 
     try:
         with Image.open(BytesIO(photograph.data)) as image:
             image.thumbnail((LONG_SIDE, LONG_SIDE))
             upright = ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:  # which Pillow raises for damaged files
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow raises these for damaged files
         raise UnsupportedImage("The image is damaged.") from error
     file = BytesIO()
     upright.save(file, "JPEG", quality=QUALITY)
     return from_bytes(file.getvalue())
+
+
+def file_name(key: str) -> str:
+    """Return the part of a photograph's key that follows the person's id."""
+    return key.removeprefix(PREFIX).partition("/")[2]

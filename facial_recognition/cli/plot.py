@@ -1,10 +1,10 @@
-"""A picture of how similar pairs of one person and of two are, and of the errors that follow."""
+"""Plot the similarities of pairs of photographs, and the error rates of every threshold."""
 
 from pathlib import Path
 
 import matplotlib
 
-matplotlib.use("agg")  # into a file, on any machine
+matplotlib.use("agg")  # it draws into files and needs no screen
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from facial_recognition.cli.error_rates import ErrorRates, Similarities
 
-GENUINE, IMPOSTOR = "#0072b2", "#d55e00"  # told apart by the colour-blind too (Okabe and Ito)
+GENUINE, IMPOSTOR = "#0072b2", "#d55e00"  # distinct for colour-blind people too (Okabe and Ito)
 TICKS = (0.01, 0.1, 1, 10, 50, 80, 90, 95, 99, 99.9, 99.99)
 LOWEST, HIGHEST = 0.003, 99.997
 BINS = 60
@@ -22,7 +22,14 @@ BINS = 60
 def draw(
     similarities: Similarities, recommended: ErrorRates | None, wanted: float, path: Path
 ) -> None:
-    """Draw both histograms, and the error rates at every threshold, into a PNG or SVG file."""
+    """Draw both histograms, and the error rates at every threshold, into a file.
+
+    Args:
+        similarities: of all pairs of photographs.
+        recommended: the error rates at the recommended threshold, if one is recommended.
+        wanted: the wanted false accept rate.
+        path: of a PNG or SVG file.
+    """
     figure, (histogram, rates) = plt.subplots(
         2, 1, figsize=(9, 8), sharex=True, layout="constrained"
     )
@@ -78,7 +85,7 @@ def _draw_rates(axes: Axes, similarities: Similarities, wanted: float) -> None:
 
 
 def _edges() -> list[float]:
-    """Cut the scale of similarities into pieces that look as wide as each other."""
+    """Cut the scale of similarities into bins that look equally wide on the logit axis."""
     low, high = (np.log(p / (100 - p)) for p in (LOWEST, HIGHEST))
     edges: list[float] = (1 / (1 + np.exp(-np.linspace(low, high, BINS + 1)))).tolist()
     return edges

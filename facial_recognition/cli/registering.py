@@ -1,12 +1,12 @@
 """Register a folder of photographs: a folder per person, named by the person's id or name.
 
-What has been done is told by the service itself: a photograph's key holds the SHA-256 of its
-content, so a run that was stopped is gone on with by looking which keys have records already.
+The service itself knows which photographs are done. A photograph's key contains the SHA-256 of its
+content, so a run that was stopped continues by looking up which keys have records already.
 """
 
 import os
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from hashlib import md5, sha256
 from itertools import islice
@@ -31,38 +31,29 @@ from chalicelib.pacing import RETRY_PAUSES, PacedExecutor
 from chalicelib.records import PhotographRecord
 from chalicelib.storage import object_metadata
 from facial_recognition.cli.errors import CannotDo
+from facial_recognition.cli.reporting import Failure, Progress, readable
 from facial_recognition.cli.settling import wait_until_indexed
-from facial_recognition.cli.stage import Stage
+from facial_recognition.cli.stage import OpenStage
 
 PAGE = 100
 
 
 class Candidate(Struct, frozen=True):
-    """A file that is to be registered."""
+    """A file to register."""
 
     path: Path
     person_id: str
     name: str
     key: str = ""
-    """Where it comes to lie in S3."""
+    """The photograph's key in S3."""
     etag: str = ""
-    """Which S3 gives to its content, mostly."""
+    """The ETag that S3 gives to this content, in most cases."""
     is_uploaded: bool = False
-    """Whether it was put there not by a registration, but by an upload, under a key of its own."""
-
-
-class Failure(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A photograph that is not registered, and why."""
-
-    photograph: str
-    code: str
-    detail: str
-    person_id: str | None = None
-    """Whose the face is, where it is registered to another person."""
+    """Whether somebody uploaded it already, under a key of their own."""
 
 
 class Registration(Struct, rename="camel"):
-    """What came of registering a folder."""
+    """The result of registering a folder."""
 
     photographs: int = 0
     """Files found."""
@@ -74,20 +65,12 @@ class Registration(Struct, rename="camel"):
     """Photographs stored but not indexed yet."""
     interrupted: bool = False
     left: int = 0
-    """Photographs not begun with, where it was interrupted."""
+    """Photographs not started, after an interrupt."""
     failed: list[Failure] = []
 
 
-class Progress(Struct, frozen=True):
-    """Whom to tell how far it has come."""
-
-    begin: Callable[[str, int], None]
-    """A phase, and how many photographs it is about."""
-    advance: Callable[[int], None]
-
-
 def register_folder(
-    stage: Stage,
+    stage: OpenStage,
     folder: Path,
     *,
     consent: str | None,
@@ -96,16 +79,18 @@ def register_folder(
     patience: float,
     progress: Progress,
 ) -> Registration:
-    """Register all photographs in a folder; an interrupt ends it with what has come of it.
+    """Register all photographs in a folder.
+
+    After an interrupt (``KeyboardInterrupt``), return the result so far.
 
     Args:
-        stage: where.
-        folder: holds a folder per person.
+        stage: the stage to register people on.
+        folder: contains a folder per person.
         consent: version of the text that all of them agreed to.
-        largest: of several faces in a photograph, take the largest instead of refusing it.
-        rate: photographs begun per second.
-        patience: seconds without progress after which indexing is not waited for any more.
-        progress: told how far it has come.
+        largest: whether to take the largest of several faces, instead of refusing the photograph.
+        rate: photographs started per second.
+        patience: seconds without progress after which the wait for indexing ends.
+        progress: shows the operator the progress.
 
     Raises:
         CannotDo: there is nothing to register.
@@ -115,7 +100,7 @@ def register_folder(
         run.register(folder, rate, patience)
     except KeyboardInterrupt:
         run.report.interrupted = True
-        run.look()
+        run.wait_until_indexed()
     report = run.report
     report.waiting = len(run.paths)
     done = report.registered + report.unchanged + report.waiting + len(report.failed)
@@ -124,15 +109,10 @@ def register_folder(
     return report
 
 
-def readable(path: Path) -> str:
-    """Write a path so that it can be printed and sent: names of files are bytes, of any kind."""
-    return os.fsencode(path).decode(errors="replace")
-
-
 def person_id_of(folder_name: str) -> str:
-    """Say under which id the person of a folder is registered.
+    """Return the id of the person of a folder.
 
-    That is the folder's name, or, where that is no valid id, the beginning of its SHA-256.
+    It is the folder's name or, where that is not a valid id, the beginning of the name's SHA-256.
     """
     if person_of(f"{PREFIX}{folder_name}/x"):
         return folder_name
@@ -140,12 +120,12 @@ def person_id_of(folder_name: str) -> str:
     return sha256(name.encode(errors="surrogateescape")).hexdigest()[:32]
 
 
-def _in_words(problem: Problem) -> str:
-    """Say what to do about a problem here, where no request is sent."""
+def _explain(problem: Problem) -> str:
+    """Return a problem's detail in words of this command: the service's words fit requests."""
     if problem.code == FaceRegisteredToAnotherPerson.code and problem.person_id:
         return f"The face is registered to {problem.person_id}."
     if problem.code == SeveralFaces.code:
-        return f"{problem.detail} Or take the largest face, with --largest."
+        return f"{problem.detail} Or add --largest to take the largest face."
     return problem.detail
 
 
@@ -153,7 +133,7 @@ class _Run:
     """One run over a folder."""
 
     def __init__(
-        self, stage: Stage, consent: str | None, progress: Progress, *, largest: bool
+        self, stage: OpenStage, consent: str | None, progress: Progress, *, largest: bool
     ) -> None:
         self._stage = stage
         self._consent = consent
@@ -161,66 +141,72 @@ class _Run:
         self._progress = progress
         self._operator = stage.operator
         self._first: dict[str, Candidate] = {}
-        """By the SHA-256 of its content, the file that was first to have it."""
-        self._etags: dict[str, dict[str, str]] = {}
-        """Of the persons looked at, by their ids: keys of what lies in S3, by ETags."""
+        """The first file with each content, by the SHA-256."""
+        self._uploaded: dict[str, dict[str, str]] = {}
+        """The keys of each person's objects in S3, by the person's id and the object's ETag."""
         self._outdated: dict[str, int] = {}
-        """Of what is stored anew, by keys, how often its indexing had been begun before."""
+        """The ``attempts`` in the old records of photographs that are stored again, by keys."""
         self.report = Registration()
         self.paths: dict[str, Path] = {}
-        """Of what is stored and not known to be indexed, by keys."""
+        """The files of photographs that are stored but not known to be indexed, by keys."""
 
     def register(self, folder: Path, rate: float, patience: float) -> None:
-        """Store what is not registered yet, and wait until it is indexed."""
+        """Store the photographs that are not registered yet, and wait until they are indexed."""
         candidates = list(self._candidates(folder))
         self.report.photographs = len(candidates) + len(self.report.failed)
         if not self.report.photographs:
-            raise CannotDo(f"{folder} holds no photographs, in a folder per person.", "no_photos")
-        self._progress.begin("registering", len(candidates))
+            raise CannotDo(f"{folder} has no photographs in a folder per person.", "no_photos")
+        self._progress.start("registering", len(candidates))
         wanted = self._not_registered(candidates)
         with closing(PacedExecutor(rate, pauses=RETRY_PAUSES).run(self._store, wanted)) as outcomes:
             for candidate, problem in outcomes:
                 if problem is not None:
-                    self._fail(candidate.path, problem.code, _in_words(problem), problem.person_id)
+                    self._fail(candidate.path, problem.code, _explain(problem), problem.person_id)
                 self._progress.advance(1)
-        self._progress.begin("indexing", len(self.paths))
-        self.look(patience)
+        self._progress.start("indexing", len(self.paths))
+        self.wait_until_indexed(patience)
 
-    def look(self, patience: float = 0) -> None:
-        """Look how the indexing of what is stored has ended, and wait where it has not."""
+    def wait_until_indexed(self, patience: float = 0) -> None:
+        """Report the photographs whose indexing has ended, and wait for the others.
+
+        Args:
+            patience: seconds without progress after which the wait ends.
+        """
         wait_until_indexed(self._stage, list(self.paths), patience, self._settled, self._outdated)
 
     def _fail(self, path: Path, code: str, detail: str, person_id: str | None = None) -> None:
         self.report.failed.append(Failure(readable(path), code, detail, person_id))
 
     def _candidates(self, folder: Path) -> Iterator[Candidate]:
-        """Go through the files in order; hidden ones are no photographs."""
+        """Yield the files in order, without hidden ones, and fail files that belong to nobody."""
         for entry in sorted(folder.iterdir()):
             if entry.name.startswith("."):
                 continue
             if not entry.is_dir():
-                self._fail(entry, "no_person", "It lies in no person's folder.")
+                self._fail(entry, "no_person", "The file is not in the folder of a person.")
                 continue
             person_id = person_id_of(entry.name)
-            asked = {"name": unicodedata.normalize("NFC", entry.name), "personId": person_id}
+            fields = {"name": unicodedata.normalize("NFC", entry.name), "personId": person_id}
             try:
-                name = msgspec.convert(asked, RegisterRequest).name
+                name = msgspec.convert(fields, RegisterRequest).name
             except msgspec.ValidationError:
-                detail = "The folder's name cannot be a person's: too long, or not printable."
+                detail = "The folder's name is too long for a person's name, or is not printable."
                 self._fail(entry, "malformed_request", detail)
                 continue
-            failed, empty = len(self.report.failed), True
+            failed, is_empty = len(self.report.failed), True
             for path in self._files(entry):
-                empty = False
+                is_empty = False
                 yield Candidate(path, person_id, name)
-            if empty and len(self.report.failed) == failed:
-                self._fail(entry, "no_photographs", "The folder holds no photographs.")
+            if is_empty and len(self.report.failed) == failed:
+                self._fail(entry, "no_photographs", "The folder has no photographs.")
 
     def _files(self, folder: Path) -> Iterator[Path]:
-        """Go through the files below a folder in order, and fail what cannot be looked into."""
+        """Yield the files below a folder in order, and fail folders that cannot be read."""
 
         def fail(error: OSError) -> None:
-            self._fail(Path(error.filename), "unreadable", error.strerror or "It is unreadable.")
+            self._fail(
+                Path(error.filename), "unreadable", error.strerror or "The folder cannot be read."
+            )
 
         for parent, folders, names in os.walk(folder, onerror=fail):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -230,19 +216,19 @@ class _Run:
                 if path.is_file():
                     yield path
                 else:
-                    detail = "It is no file, or a link that is not followed."
+                    detail = "This is not a file, or a link to a folder, which is not followed."
                     self._fail(path, "unreadable", detail)
 
     def _not_registered(self, candidates: Iterable[Candidate]) -> Iterator[Candidate]:
-        """Leave out what the records speak of already, and what cannot be registered at all."""
+        """Yield the candidates that are not registered yet, and fail those that cannot be."""
         remaining = iter(candidates)
         while page := list(islice(remaining, PAGE)):
-            readable = [c for c in map(self._read, page) if c is not None]
-            self._progress.advance(len(page) - len(readable))
-            known = self._stage.records.photographs(candidate.key for candidate in readable)
-            readable = [c if c.key in known else self._as_uploaded(c) for c in readable]
-            known |= self._stage.records.photographs(c.key for c in readable if c.is_uploaded)
-            for candidate in readable:
+            usable = [c for c in map(self._read, page) if c is not None]
+            self._progress.advance(len(page) - len(usable))
+            known = self._stage.records.photographs(candidate.key for candidate in usable)
+            usable = [c if c.key in known else self._as_uploaded(c) for c in usable]
+            known |= self._stage.records.photographs(c.key for c in usable if c.is_uploaded)
+            for candidate in usable:
                 record = known.get(candidate.key)
                 if record is None or not self._is_same(record, candidate):
                     if record is not None and record.etag is not None:
@@ -251,31 +237,31 @@ class _Run:
                     continue
                 if record.status == "indexed":
                     self.report.unchanged += 1
-                else:  # rejected, or still to be indexed
+                else:  # it was rejected, or is not indexed yet
                     self.paths[candidate.key] = candidate.path
                 self._progress.advance(1)
 
     def _as_uploaded(self, candidate: Candidate) -> Candidate:
-        """Find the photograph where somebody has put it into S3 by another way.
+        """Return a candidate with the key of the same photograph that somebody uploaded, if any.
 
-        Not where ETags are no MD5: of uploads in parts, and under keys of KMS.
+        It is not found where its ETag is no MD5: after an upload in parts, or with a key of KMS.
         """
         person = candidate.person_id
-        if person not in self._etags:
+        if person not in self._uploaded:
             listed = self._stage.photographs.list_all(folder_of(person))
-            self._etags[person] = {item.etag: item.key for item in listed}
-        key = self._etags[person].get(candidate.etag, candidate.key)
+            self._uploaded[person] = {item.etag: item.key for item in listed}
+        key = self._uploaded[person].get(candidate.etag, candidate.key)
         return replace(candidate, key=key, is_uploaded=key != candidate.key)
 
     def _is_same(self, record: PhotographRecord, candidate: Candidate) -> bool:
         if record.reason == PhotographNotKept.code:
-            return False  # its face was lost, and only the photograph brings it back
+            return False  # its face is lost, and only the photograph brings it back
         agreed = self._consent is None or record.consent == self._consent
-        # Without an etag nobody has looked at the photograph: it may never have been stored.
+        # A registration writes the record first, without an ETag. Such a photograph may be missing.
         return agreed and record.name == candidate.name and record.etag is not None
 
     def _read(self, candidate: Candidate) -> Candidate | None:
-        """Look at a file, and say where it comes to lie in S3; None if it cannot be registered."""
+        """Read a file and return it with its key and ETag; None if it cannot be registered."""
         try:
             if candidate.path.stat().st_size > MAX_STORED_BYTES:
                 raise ImageTooLarge(f"The file has more than {MAX_STORED_BYTES // 1024**2} MiB.")
@@ -284,18 +270,18 @@ class _Run:
             self._fail(candidate.path, problem.code, problem.detail)
             return None
         except OSError as error:
-            self._fail(candidate.path, "unreadable", error.strerror or "It cannot be read.")
+            self._fail(candidate.path, "unreadable", error.strerror or "The file cannot be read.")
             return None
         first = self._first.setdefault(photograph.sha256, candidate)
         if first is not candidate:
             if first.person_id == candidate.person_id:
                 self.report.unchanged += 1
             else:
-                # Neither is indexed yet, so the check against the collection would miss it.
+                # The first one may not be indexed yet, so the collection would not tell.
                 self._fail(
                     candidate.path,
                     FaceRegisteredToAnotherPerson.code,
-                    f"It is the same photograph as {readable(first.path)}.",
+                    f"This is the same photograph as {readable(first.path)}.",
                     first.person_id,
                 )
             return None
@@ -304,12 +290,12 @@ class _Run:
         return replace(candidate, key=key, etag=etag)
 
     def _store(self, candidate: Candidate) -> Problem | None:
-        """Register a photograph as POST /register does; give back why it cannot be."""
+        """Register a photograph as POST /register does, and return the problem if there is one."""
         stage = self._stage
         photograph = from_bytes(candidate.path.read_bytes(), MAX_STORED_BYTES)
         if len(photograph.data) > MAX_INLINE_BYTES or candidate.is_uploaded:
-            # Rekognition looks at a large one only in S3: it is checked when it is indexed. So was
-            # one that is there already, to which name and consent come now.
+            # Rekognition reads a large photograph only from S3, so indexing checks it. An uploaded
+            # one was checked when it was indexed; it gets a name and a consent now.
             metadata = object_metadata(candidate.name, self._consent, self._operator)
             stage.photographs.put(candidate.key, photograph, metadata, replace=True)
             self.paths[candidate.key] = candidate.path
@@ -332,12 +318,12 @@ class _Run:
             )
         except Problem as problem:
             return problem
-        # Noted here, so that an interrupt meanwhile does not lose sight of it.
+        # Set in this thread, so that an interrupt does not lose the photograph.
         self.paths[candidate.key] = candidate.path
         return None
 
     def _settled(self, record: PhotographRecord) -> None:
-        """Note how the indexing of a photograph ended."""
+        """Report how the indexing of a photograph ended."""
         path = self.paths.pop(record.image_key)
         if record.status == "indexed":
             self.report.registered += 1

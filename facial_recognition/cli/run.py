@@ -1,6 +1,5 @@
-"""Run a command, and tell in one line what keeps it from doing its work."""
+"""The error boundary: run a command, and print any error as one line."""
 
-import logging
 import os
 import traceback
 from collections.abc import Sequence
@@ -11,37 +10,41 @@ from typer.exceptions import TyperException
 from facial_recognition.cli.commands import app
 from facial_recognition.cli.display import Display
 from facial_recognition.cli.errors import explain
+from facial_recognition.cli.exit_codes import ERROR, FAILED
 
-ERROR = 2
 DEBUG = "FACES_DEBUG"
+DEPLOYING = ("deploy", "undeploy")
 
 
 def run(given: Sequence[str]) -> int:
-    """Run the command line.
+    """Run a command and return its exit code.
 
-    Returns:
-        The exit code: 0 all is well, 1 the answer is no or part of it failed, 2 an error, 130
-        interrupted.
+    The exit code is 0 if all is well, 1 if the answer is no or part of the work failed, 2 after an
+    error, and 130 after Ctrl-C. ``deploy``, ``undeploy`` and ``run`` have no answer that could be
+    no: they exit with 1 after an error. A mistake in the command line is 2 for every command.
+
+    Args:
+        given: the command and its options.
     """
-    # The service's logs are for CloudWatch; here what went wrong is part of the answer.
-    logging.getLogger("facial-recognition").setLevel(logging.CRITICAL)
+    name = next(iter(given), "")
     try:
         command = typer.main.get_command(app)
-        # Whoever says nothing wants to know what there is.
-        asked = list(given) or ["--help"]
-        return int(command.main(asked, prog_name="faces", standalone_mode=False) or 0)
+        arguments = list(given) or ["--help"]
+        return int(command.main(arguments, prog_name="faces", standalone_mode=False) or 0)
     except TyperException as error:
         code, detail = "usage", error.format_message()
+        exit_code = ERROR
     except Exception as error:
         if os.environ.get(DEBUG):
             traceback.print_exc()
-        code, detail = explain(error, _stage_of(given))
+        code, detail = explain(error, _stage_of(given), deploying=name in DEPLOYING)
+        exit_code = FAILED if name in (*DEPLOYING, "run") else ERROR
     Display(as_json="--json" in given).error(code, detail)
-    return ERROR
+    return exit_code
 
 
 def _stage_of(arguments: Sequence[str]) -> str:
-    """Find the stage that was asked for, to be named in a message."""
+    """Return the stage that the command line names, for messages."""
     for before, after in zip(arguments, [*arguments[1:], ""], strict=True):
         if before == "--stage":
             return after

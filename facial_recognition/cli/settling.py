@@ -1,36 +1,36 @@
-"""Wait until photographs that were stored have been indexed, which happens by itself."""
+"""Wait until the service has indexed photographs that a command stored."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 from chalicelib.records import PhotographRecord
-from facial_recognition.cli.stage import Stage
+from facial_recognition.cli.stage import OpenStage
 
 INTERVAL = 0.5
-"""Seconds between two looks at the records."""
+"""Seconds between two reads of the records."""
 BATCH = 100
 
 
 def wait_until_indexed(
-    stage: Stage,
+    stage: OpenStage,
     keys: Iterable[str],
     patience: float,
     settled: Callable[[PhotographRecord], None],
     outdated: Mapping[str, int] = MappingProxyType({}),
 ) -> set[str]:
-    """Wait until the records of photographs tell how their indexing ended.
+    """Wait until the indexing of photographs has ended, as their records say.
 
     Args:
-        stage: whose.
-        keys: the photographs, in S3.
-        patience: seconds without any progress after which it is given up.
-        settled: told each record, once it says how it ended.
-        outdated: of photographs stored anew, by keys, the ``attempts`` of the record from before;
-            it says nothing as long as it is that.
+        stage: the stage that stores them.
+        keys: the photographs' keys in S3.
+        patience: seconds without progress after which the wait ends.
+        settled: called with each record whose indexing has ended.
+        outdated: for photographs that were stored again, the ``attempts`` of the old record by the
+            key. A record with this number is still the old one and is ignored.
 
     Returns:
-        The keys of which it is not known yet.
+        The keys of the photographs whose indexing has not ended.
     """
     waiting = dict.fromkeys(keys)
     last_progress = time.monotonic()
@@ -51,7 +51,7 @@ def wait_until_indexed(
         elif time.monotonic() - last_progress > patience:
             break
         else:
-            # Those at the front may be stuck: look at others next time.
+            # The first batch may be stuck, so it goes to the end of the queue.
             for key in list(waiting)[:BATCH]:
                 waiting[key] = waiting.pop(key)
             time.sleep(INTERVAL)

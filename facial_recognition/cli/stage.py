@@ -1,5 +1,6 @@
-"""A stage of the service, as the people who run it see it: its settings and what it keeps."""
+"""A stage that a command works on: its settings, its bucket, its tables and its collection."""
 
+import logging
 import os
 from functools import cached_property
 
@@ -16,20 +17,26 @@ from chalicelib.storage import Photographs
 from facial_recognition.infra import stages
 
 
-class Stage:
-    """Bucket, tables and collection of a stage, under the operator's own credentials."""
+class OpenStage:
+    """A stage, used with the operator's own credentials."""
 
     def __init__(self, name: str) -> None:
-        """Take over a stage's environment.
+        """Set the stage's environment variables in this process, and read the settings.
+
+        Args:
+            name: the stage's name.
 
         Raises:
-            facial_recognition.infra.stages.UnknownStage: there is none of that name.
-            chalicelib.settings.SettingsError: a setting of it cannot be used.
+            facial_recognition.infra.stages.UnknownStage: there is no stage of that name.
+            facial_recognition.checkout.NoCheckout: there is no configuration to read.
+            chalicelib.settings.SettingsError: a setting of the stage cannot be used.
         """
-        stages.use(name)
+        # The service logs for CloudWatch. Commands tell errors in their answer.
+        logging.getLogger("facial-recognition").setLevel(logging.CRITICAL)
+        stages.set_environment(name)
         self.name = name
         settings = Settings.from_environment(os.environ)
-        # Who may read the table has nothing hidden by words.
+        # Operators can read the table, so the service hides nobody from them.
         self.settings = replace(settings, hide_unknown_persons=False)
         self.photographs = Photographs(clients.s3, self.settings.faces_bucket)
         self.records = Records(clients.dynamodb, self.settings.faces_table)
@@ -41,5 +48,5 @@ class Stage:
 
     @cached_property
     def operator(self) -> str:
-        """The ARN of whoever runs the command, for the audit trail."""
+        """The ARN of the operator, for the audit trail."""
         return str(boto3.client("sts").get_caller_identity()["Arn"])

@@ -1,7 +1,7 @@
-"""Which threshold gives the false accept rate that is wanted, on the operator's own photographs.
+"""Find the threshold for a wanted false accept rate, on the operator's own photographs.
 
-The photographs are indexed in a collection made for this and deleted afterwards, and each face is
-searched among all others: two calls to Rekognition a photograph, whatever the number of pairs.
+The photographs are indexed in a temporary collection, and each face is searched for among all
+others. So there are two calls to Rekognition per photograph, whatever the number of pairs.
 """
 
 from collections.abc import Iterator
@@ -20,60 +20,63 @@ from chalicelib.pacing import RETRY_PAUSES, PacedExecutor
 from facial_recognition.cli import photographs
 from facial_recognition.cli.error_rates import CONFIDENCE, ErrorRates, Floats, Similarities
 from facial_recognition.cli.errors import CannotDo
-from facial_recognition.cli.registering import Failure, Progress, readable
-from facial_recognition.cli.stage import Stage
+from facial_recognition.cli.reporting import Failure, Progress, readable
+from facial_recognition.cli.stage import OpenStage
 
 FEW_PEOPLE = 20
-"""Fewer show by chance what they show: no statistics tell how much others resemble each other."""
-MOST = 4096
-"""Photographs: SearchFaces gives back no more faces at once."""
+"""Results of fewer people are chance: they do not tell how much other people look alike."""
+MAX_PHOTOGRAPHS = 4096
+"""SearchFaces returns no more faces at once."""
 
 
 class Recommendation(Struct, frozen=True, rename="camel"):
-    """What was measured, and which threshold follows from it."""
+    """A measurement, and the threshold that follows from it."""
 
     people: int
     least_people: int
-    """With fewer, nothing is recommended."""
+    """Fewer people give no recommendation."""
     photographs: int
-    """That show a face."""
+    """Photographs that show a face."""
     wanted: float
-    """False accept rate."""
+    """Wanted false accept rate."""
     confidence: float
-    """With which the true rates lie above ``low``, and with which below ``high``."""
+    """Of each bound: a true rate lies above ``low``, or below ``high``, with this probability."""
     impostor_design_effect: float
     genuine_design_effect: float
     recommended: ErrorRates | None
-    """None where there are too few people, or too few photographs for the rate wanted."""
+    """None where there are too few people, or too few photographs for the wanted rate."""
     lowest_rate: float
-    """The lowest false accept rate that could be shown with these photographs."""
+    """The lowest false accept rate that these photographs could show."""
     at: ErrorRates
-    """At the threshold asked about."""
+    """The error rates at the threshold that the operator asks for."""
     failed: list[Failure]
 
 
 def measure(
-    stage: Stage, folder: Path, *, rate: float, progress: Progress
+    stage: OpenStage, folder: Path, *, rate: float, progress: Progress
 ) -> tuple[list[str], Similarities, list[Failure]]:
     """Measure the similarities of all pairs of photographs in a folder.
 
     Args:
-        stage: whose Rekognition measures.
-        folder: holds a folder per person.
-        rate: photographs indexed, and faces searched, per second.
-        progress: told how far it has come.
+        stage: the stage whose account and region are used.
+        folder: contains a folder per person.
+        rate: photographs indexed, and then faces searched for, per second.
+        progress: shows the operator the progress.
 
     Returns:
-        The name of the person on each photograph, the similarities, and what shows no face.
+        The name of the person on each photograph with a face, the similarities, and the photographs
+        that failed.
 
     Raises:
         CannotDo: there are too few people, or too many photographs.
     """
-    files = [path for path in sorted(folder.glob("*/*")) if path.is_file() and _is_shown(path)]
+    files = [path for path in sorted(folder.glob("*/*")) if path.is_file() and _is_visible(path)]
     if len({path.parent for path in files}) < 2:
-        raise CannotDo(f"{folder} must hold a folder each for at least two people.", "no_photos")
-    if len(files) > MOST:
-        raise CannotDo(f"{folder} holds {len(files)} files; at most {MOST} can be compared.")
+        raise CannotDo(f"{folder} must contain a folder each for at least two people.", "no_photos")
+    if len(files) > MAX_PHOTOGRAPHS:
+        raise CannotDo(
+            f"{folder} contains {len(files)} files; at most {MAX_PHOTOGRAPHS} can be compared."
+        )
     failed: list[Failure] = []
     face_ids: dict[str, Path] = {}
     with _temporary_collection(stage) as collection:
@@ -84,7 +87,7 @@ def measure(
             except Problem as problem:
                 return problem
 
-        progress.begin("indexing", len(files))
+        progress.start("indexing", len(files))
         with closing(PacedExecutor(rate, pauses=RETRY_PAUSES).run(index, files)) as outcomes:
             for path, outcome in outcomes:
                 if isinstance(outcome, Problem):
@@ -100,7 +103,7 @@ def measure(
         def search(face_id: str) -> list[tuple[str, float]]:
             return _search(collection, face_id)
 
-        progress.begin("comparing", len(order))
+        progress.start("comparing", len(order))
         with closing(PacedExecutor(rate, pauses=RETRY_PAUSES).run(search, order)) as searches:
             for face_id, matches in searches:
                 for other, similarity in matches:
@@ -108,7 +111,7 @@ def measure(
                 progress.advance(1)
     people = [face_ids[face_id].parent.name for face_id in order]
     numbers = np.unique(people, return_inverse=True)[1]
-    # Which of two is searched for should not matter; where it does, the mean of both is taken.
+    # A search for either face of a pair should give the same similarity. If not, the mean counts.
     similarities = Similarities(numbers, (matrix + matrix.T) / 2)
     return people, similarities, sorted(failed, key=lambda failure: failure.photograph)
 
@@ -121,7 +124,15 @@ def recommend(
     wanted: float,
     at: float,
 ) -> Recommendation:
-    """Recommend a threshold for a wanted false accept rate, and say what happens at another."""
+    """Recommend a threshold, from a measurement of :func:`measure`.
+
+    Args:
+        people: the name of the person on each photograph.
+        similarities: of all pairs of photographs.
+        failed: the photographs that failed.
+        wanted: the wanted false accept rate.
+        at: another threshold, whose error rates are reported too.
+    """
     count = len(set(people))
     threshold = similarities.threshold_for(wanted) if count >= FEW_PEOPLE else None
     return Recommendation(
@@ -140,8 +151,8 @@ def recommend(
 
 
 @contextmanager
-def _temporary_collection(stage: Stage) -> Iterator[str]:
-    """Make a collection, and delete it whatever happens."""
+def _temporary_collection(stage: OpenStage) -> Iterator[str]:
+    """Make a collection, and delete it at the end, even after an error."""
     name = f"{stage.settings.faces_collection[:200]}-threshold-{uuid4().hex[:12]}"
     rekognition = clients.rekognition()
     rekognition.create_collection(CollectionId=name)
@@ -158,14 +169,14 @@ def _index(collection: str, path: Path) -> str:
         answer = clients.rekognition().index_faces(
             CollectionId=collection,
             Image={"Bytes": photograph.data},
-            # The same file twice is two photographs, here.
+            # A unique id, so that the same file twice is two photographs.
             ExternalImageId=uuid4().hex,
             MaxFaces=1,
-            QualityFilter="NONE",  # as a verify searches
+            QualityFilter="NONE",  # as /verify does
         )
     except ClientError as error:
         if error.response["Error"]["Code"] in _UNREADABLE:
-            raise NoFace("Rekognition cannot read it.") from error
+            raise NoFace("Rekognition cannot read the photograph.") from error
         raise
     if not answer["FaceRecords"]:
         raise NoFace("The photograph shows no face.")
@@ -178,12 +189,12 @@ _UNREADABLE = frozenset(
 
 
 def _search(collection: str, face_id: str) -> list[tuple[str, float]]:
-    """Compare a face with all others: their ids and similarities."""
+    """Return the ids of all other faces, and their similarities to a face."""
     answer: Any = clients.rekognition().search_faces(
-        CollectionId=collection, FaceId=face_id, FaceMatchThreshold=0, MaxFaces=MOST
+        CollectionId=collection, FaceId=face_id, FaceMatchThreshold=0, MaxFaces=MAX_PHOTOGRAPHS
     )
     return [(match["Face"]["FaceId"], match["Similarity"]) for match in answer["FaceMatches"]]
 
 
-def _is_shown(path: Path) -> bool:
+def _is_visible(path: Path) -> bool:
     return not path.name.startswith(".") and not path.parent.name.startswith(".")

@@ -1,9 +1,9 @@
-"""Take the photographs out of a stage, and bring them into another: account, region or both.
+"""Export the photographs of a stage into a folder, and import them into another stage.
 
-What is taken out is a folder, readable by its owner only: the photographs, each in a file named by
-its content; a manifest that says whose they are; and the audit trail of these people. Faces are
-not taken along, since Rekognition gives them to nobody: they are indexed anew where the
-photographs are brought in.
+The other stage may be in another account or region. The folder is readable by its owner only. It
+contains the photographs, in files named by the SHA-256 of their content; a manifest with the key,
+the name and the consent of each; and the audit trail of the people. Rekognition exports no faces,
+so the other stage indexes them again.
 """
 
 import hashlib
@@ -24,9 +24,9 @@ from chalicelib.pacing import RETRY_PAUSES, PacedExecutor
 from chalicelib.records import PhotographRecord
 from chalicelib.storage import is_placeholder, object_metadata
 from facial_recognition.cli.errors import CannotDo
-from facial_recognition.cli.registering import Failure, Progress, readable
+from facial_recognition.cli.reporting import Failure, Progress, readable
 from facial_recognition.cli.settling import wait_until_indexed
-from facial_recognition.cli.stage import Stage
+from facial_recognition.cli.stage import OpenStage
 
 MANIFEST, TRAIL, PHOTOGRAPHS = "manifest.jsonl", "trail.jsonl", "photographs"
 PAGE = 100
@@ -42,58 +42,64 @@ class ExportedPhotograph(Struct, frozen=True, rename="camel"):
 
     key: str
     etag: str
-    """As it was in S3: tells whether it has changed since."""
+    """Its ETag in S3 at the export; another one there means that the photograph has changed."""
     sha256: str
-    """Of the content; the file's name too."""
+    """SHA-256 of the content, and name of the file."""
     name: str | None
     consent: str | None
     caller: str | None
 
 
 class ExportedTrail(Struct, frozen=True, rename="camel"):
-    """A line of the trail: a person and the entries."""
+    """A line of the exported trail: the entries of one person."""
 
     person_id: str
     entries: list[AuditEntry]
 
 
 class Export(Struct, rename="camel"):
-    """What came of taking photographs out."""
+    """The result of an export."""
 
     folder: str
     people: int = 0
     photographs: int = 0
-    """That are in the folder now."""
+    """Photographs in the folder now."""
     unchanged: int = 0
-    """Of these, those that were there before."""
+    """Photographs of these that were in the folder before."""
     rejected: int = 0
-    """Left out, because no face of them is indexed."""
+    """Photographs left out because they have no indexed face."""
     not_kept: int = 0
-    """Left out, because KEEP_PHOTOGRAPHS is off."""
+    """Photographs left out because the stage has not kept them (KEEP_PHOTOGRAPHS=0)."""
     interrupted: bool = False
 
 
 class Import(Struct, rename="camel"):
-    """What came of bringing photographs in."""
+    """The result of an import."""
 
     photographs: int = 0
-    """Of the manifest."""
+    """Photographs in the manifest."""
     indexed: int = 0
     unchanged: int = 0
-    """That were there before."""
+    """Photographs that the stage stored before."""
     waiting: int = 0
-    """Stored but not indexed yet."""
+    """Photographs stored but not indexed yet."""
     interrupted: bool = False
     failed: list[Failure] = []
 
 
-def export(stage: Stage, folder: Path, progress: Progress) -> Export:
-    """Take all photographs that are not rejected out into a folder; go on if it was stopped.
+def export(stage: OpenStage, folder: Path, progress: Progress) -> Export:
+    """Copy all photographs that are not rejected into a folder.
 
-    An interrupt ends it with what has come of it.
+    An export that was stopped continues. After an interrupt (``KeyboardInterrupt``), return the
+    result so far.
+
+    Args:
+        stage: the stage to read.
+        folder: a new folder, or one of an earlier export.
+        progress: shows the operator the progress.
 
     Raises:
-        CannotDo: the folder holds something else.
+        CannotDo: the folder contains other things.
     """
     _prepare(folder)
     report = Export(readable(folder))
@@ -104,12 +110,12 @@ def export(stage: Stage, folder: Path, progress: Progress) -> Export:
     return report
 
 
-def _export(stage: Stage, folder: Path, progress: Progress, report: Export) -> None:
-    before = _read_manifest(folder, [])  # what is damaged is exported again
+def _export(stage: OpenStage, folder: Path, progress: Progress, report: Export) -> None:
+    before = _read_manifest(folder, [])  # photographs with damaged lines are exported again
     _write_lines(folder / MANIFEST, list(before.values()))
     listed = list(_listed(stage, report))
     lines: list[ExportedPhotograph] = []
-    progress.begin("exporting", len(listed))
+    progress.start("exporting", len(listed))
 
     def fetch(item: tuple[str, str]) -> tuple[ExportedPhotograph | None, bool]:
         key, etag = item
@@ -118,7 +124,7 @@ def _export(stage: Stage, folder: Path, progress: Progress, report: Export) -> N
             return known, True
         return _fetch(stage, key, folder), False
 
-    # What is done is written down at once, so that it need not be done again.
+    # Each photograph is written to the manifest at once, so that the next run can skip it.
     with (
         _private(folder / MANIFEST, "ab") as manifest,
         closing(PacedExecutor(RATE, pauses=RETRY_PAUSES).run(fetch, listed)) as outcomes,
@@ -137,27 +143,36 @@ def _export(stage: Stage, folder: Path, progress: Progress, report: Export) -> N
     people = sorted({person for line in lines if (person := person_of(line.key))})
     trails = [ExportedTrail(person, stage.audit.of_person(person)) for person in people]
     _write_lines(folder / TRAIL, trails)
-    _drop_all_but(folder / PHOTOGRAPHS, {line.sha256 for line in lines})
+    _delete_all_but(folder / PHOTOGRAPHS, {line.sha256 for line in lines})
     report.people = len(people)
 
 
-def bring_in(
-    stage: Stage, folder: Path, *, rate: float, patience: float, progress: Progress
+def import_folder(
+    stage: OpenStage, folder: Path, *, rate: float, patience: float, progress: Progress
 ) -> Import:
-    """Store the photographs of a folder that :func:`export` has made, and wait for their faces.
+    """Store the photographs of an exported folder, and wait until their faces are indexed.
 
-    Those that are there already are left alone, so it can be stopped and done again. An interrupt
-    ends it with what has come of it.
+    Photographs that the stage stores already stay as they are, so an import can be stopped and
+    repeated. After an interrupt (``KeyboardInterrupt``), return the result so far.
+
+    Args:
+        stage: the stage to store them in.
+        folder: a folder that :func:`export` made.
+        rate: photographs stored per second.
+        patience: seconds without progress after which the wait for indexing ends.
+        progress: shows the operator the progress.
 
     Raises:
-        CannotDo: the folder is none of these.
+        CannotDo: the folder is not an export, or its manifest is forged.
     """
     if not (folder / MANIFEST).exists():
-        raise CannotDo(f"{folder} holds no {MANIFEST}: name a folder of faces export.", "no_export")
+        raise CannotDo(
+            f"{folder} has no {MANIFEST}. Name a folder that faces export made.", "no_export"
+        )
     report = Import()
-    waiting: dict[str, bool] = {}  # keys, and whether they are new
+    waiting: dict[str, bool] = {}  # whether each photograph is new, by keys
     try:
-        _bring_in(
+        _import_folder(
             stage,
             folder,
             report,
@@ -172,8 +187,8 @@ def bring_in(
     return report
 
 
-def _bring_in(
-    stage: Stage,
+def _import_folder(
+    stage: OpenStage,
     folder: Path,
     report: Import,
     *,
@@ -184,9 +199,9 @@ def _bring_in(
 ) -> None:
     lines = _read_manifest(folder, report.failed)
     report.photographs = len(lines) + len(report.failed)
-    there = lines.keys() & {item.key for item in stage.photographs.list_all(PREFIX)}
-    waiting |= dict.fromkeys(there, False)
-    report.unchanged = len(there)
+    stored = lines.keys() & {item.key for item in stage.photographs.list_all(PREFIX)}
+    waiting |= dict.fromkeys(stored, False)
+    report.unchanged = len(stored)
     operator = stage.operator
 
     def store(line: ExportedPhotograph) -> bool | Failure:
@@ -196,7 +211,9 @@ def _bring_in(
         except OSError as error:
             return Failure(line.key, "unreadable", f"{readable(file)}: {error.strerror}")
         if hashlib.sha256(content).hexdigest() != line.sha256:
-            return Failure(line.key, "damaged", "The file is not the one that was exported.")
+            return Failure(
+                line.key, "damaged", "The content is not that of the exported photograph."
+            )
         try:
             photograph = from_bytes(content, MAX_STORED_BYTES)
         except Problem as problem:
@@ -204,9 +221,9 @@ def _bring_in(
         metadata = object_metadata(line.name, line.consent, operator)
         return stage.photographs.put(line.key, photograph, metadata, replace=False)
 
-    # Only what is to be indexed has to keep to the rate.
-    missing = [line for key, line in lines.items() if key not in there]
-    progress.begin("importing", len(missing))
+    # Only photographs to index count towards the rate.
+    missing = [line for key, line in lines.items() if key not in stored]
+    progress.start("importing", len(missing))
     with closing(PacedExecutor(rate, pauses=RETRY_PAUSES).run(store, missing)) as outcomes:
         for line, outcome in outcomes:
             if isinstance(outcome, Failure):
@@ -227,12 +244,12 @@ def _bring_in(
             detail = record.detail or ""
             report.failed.append(Failure(record.image_key, record.reason or "", detail))
 
-    progress.begin("indexing", len(waiting))
+    progress.start("indexing", len(waiting))
     report.waiting = len(wait_until_indexed(stage, list(waiting), patience, settled))
 
 
-def _listed(stage: Stage, report: Export) -> Iterator[tuple[str, str]]:
-    """Go through keys and etags of the photographs in S3 that are worth taking along."""
+def _listed(stage: OpenStage, report: Export) -> Iterator[tuple[str, str]]:
+    """Yield keys and ETags of the photographs to export, and count the others."""
     after = None
     while page := stage.photographs.list_page(PREFIX, after, PAGE):
         after = page[-1].key
@@ -247,8 +264,8 @@ def _listed(stage: Stage, report: Export) -> Iterator[tuple[str, str]]:
                 yield item.key, item.etag
 
 
-def _fetch(stage: Stage, key: str, folder: Path) -> ExportedPhotograph | None:
-    """Copy a photograph into the folder; None if it is gone, or a placeholder."""
+def _fetch(stage: OpenStage, key: str, folder: Path) -> ExportedPhotograph | None:
+    """Copy a photograph into the folder; return None if it is gone, or is a placeholder."""
     stored = stage.photographs.head(key)
     if stored is None or not stored.is_kept:
         return None
@@ -262,7 +279,7 @@ def _fetch(stage: Stage, key: str, folder: Path) -> ExportedPhotograph | None:
 
 
 def _file_name(line: ExportedPhotograph) -> str:
-    """Return the name of a photograph's file, which a forged manifest must not lead elsewhere."""
+    """Return the name of a photograph's file; a forged manifest must not name another folder."""
     if len(line.sha256) != 64 or not set(line.sha256) <= set("0123456789abcdef"):
         raise CannotDo(f"{MANIFEST} is damaged at {line.key}.", "damaged")
     return line.sha256
@@ -274,13 +291,13 @@ def _prepare(folder: Path) -> None:
     ours = {MANIFEST, TRAIL, PHOTOGRAPHS, _unfinished(MANIFEST), _unfinished(TRAIL)}
     others = {path.name for path in folder.iterdir()} - ours
     if others:
-        raise CannotDo(f"{folder} holds other things already: name a new folder.", "not_empty")
+        raise CannotDo(f"{folder} contains other things. Name a new folder.", "not_empty")
     folder.chmod(0o700)
     (folder / PHOTOGRAPHS).mkdir(mode=0o700, exist_ok=True)
 
 
 def _private(path: Path, mode: str) -> BinaryIO:
-    """Open a file that only its owner may read."""
+    """Open a file, and create it readable by its owner only."""
 
     def opener(name: str, flags: int) -> int:
         return os.open(name, flags, 0o600)
@@ -289,20 +306,20 @@ def _private(path: Path, mode: str) -> BinaryIO:
 
 
 def _read_manifest(folder: Path, failed: list[Failure]) -> dict[str, ExportedPhotograph]:
-    """Read a manifest, by keys; of a key that was written twice, the last line counts."""
+    """Read a manifest, by keys; the last line about a key counts."""
     lines = _read_lines(folder / MANIFEST, ExportedPhotograph, failed)
     return {line.key: line for line in lines}
 
 
 def _read_lines(path: Path, kind: type[T], failed: list[Failure]) -> Iterator[T]:
-    """Read what :func:`_write_lines` has written; lines that are damaged are failed."""
+    """Yield the lines of a file of :func:`_write_lines`, and fail damaged ones."""
     if not path.exists():
         return
     for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
         try:
             yield msgspec.json.decode(line, type=kind)
         except msgspec.DecodeError:
-            if line.endswith(b"\n"):  # else writing was stopped there
+            if line.endswith(b"\n"):  # otherwise an export was stopped while it wrote the line
                 failed.append(Failure(f"{path.name}:{number}", "damaged", "The line is damaged."))
 
 
@@ -317,8 +334,8 @@ def _write_lines(path: Path, lines: Sequence[Struct]) -> None:
     unfinished.replace(path)
 
 
-def _drop_all_but(folder: Path, names: set[str]) -> None:
-    """Delete the files of photographs that are not in the stage any more."""
+def _delete_all_but(folder: Path, names: set[str]) -> None:
+    """Delete the files of photographs that the stage does not store any more."""
     for path in folder.iterdir():
         if path.name not in names:
             path.unlink()

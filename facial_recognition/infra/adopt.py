@@ -1,4 +1,4 @@
-"""Take over the data resources of an account where somebody made them by hand."""
+"""Adopt data resources that somebody made by hand."""
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,28 +10,34 @@ from botocore.waiter import WaiterModel, create_waiter_with_client
 from chalicelib.records import PERSON_INDEX
 from chalicelib.settings import Settings
 from facial_recognition.infra import data
-from facial_recognition.infra.data import Report
-from facial_recognition.infra.patience import patiently
+from facial_recognition.infra.errors import DeployError
+from facial_recognition.infra.reporting import Report
+from facial_recognition.infra.retrying import retry_while
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-class NotAdoptable(Exception):
-    """A resource is missing or is not what the application needs; the message tells what to do."""
+class NotAdoptable(DeployError):
+    """A resource is missing, or the application cannot use it; the message says what to do."""
 
 
 def adopt(session: boto3.Session, settings: Settings, report: Report) -> str:
-    """Check that bucket, table and collection are there, and add what they lack.
+    """Check the bucket and the table of a stage, and make whatever else is missing.
 
-    Nothing is removed and no data changed. The table is given its index; the audit trail's table
-    and the queue of failed events are made, as the template of the data describes them.
+    Nothing is removed and no data changes. The table gets its index. The collection, the table of
+    the audit trail and the queue of failed events are made as the data template describes them.
+
+    Args:
+        session: of the account and region.
+        settings: of the stage; they name the resources.
+        report: called with each line for the operator.
 
     Returns:
         The queue's ARN.
 
     Raises:
-        NotAdoptable: a resource is missing or not usable.
+        NotAdoptable: the bucket or the table is missing or cannot be used.
         botocore.exceptions.ClientError: AWS refuses a call.
     """
     _adopt_bucket(session, settings.faces_bucket, report)
@@ -49,14 +55,14 @@ def _adopt_bucket(session: boto3.Session, bucket: str, report: Report) -> None:
         if error.response["Error"]["Code"] == "403":
             raise NotAdoptable(f"The bucket {bucket} belongs to another account.") from None
         raise NotAdoptable(
-            f"There is no bucket {bucket}: name yours in FACES_BUCKET of the stage in"
+            f"There is no bucket {bucket}. Name yours in FACES_BUCKET of the stage in"
             " .chalice/config.json."
         ) from None
-    report(f"bucket {bucket}: there")
+    report(f"bucket {bucket}: found")
     if s3.get_bucket_versioning(Bucket=bucket).get("Status") != "Enabled":
         report(
-            "  warning: it keeps no versions, so a photograph removed by mistake is gone, and one"
-            " that is overwritten twice while it is indexed may be recorded wrongly"
+            "  warning: the bucket keeps no versions. A photograph removed by mistake is gone, and"
+            " one that is overwritten twice while it is indexed may be recorded wrongly."
         )
 
 
@@ -65,7 +71,7 @@ def _adopt_table(dynamodb: "DynamoDBClient", table: str, report: Report) -> None
         found = dynamodb.describe_table(TableName=table)["Table"]
     except dynamodb.exceptions.ResourceNotFoundException:
         raise NotAdoptable(
-            f"There is no table {table}: name yours in FACES_TABLE of the stage in"
+            f"There is no table {table}. Name yours in FACES_TABLE of the stage in"
             " .chalice/config.json."
         ) from None
     if found["KeySchema"] != [{"AttributeName": "faceId", "KeyType": "HASH"}]:
@@ -73,13 +79,13 @@ def _adopt_table(dynamodb: "DynamoDBClient", table: str, report: Report) -> None
     if {"AttributeName": "faceId", "AttributeType": "S"} not in found["AttributeDefinitions"]:
         raise NotAdoptable(f"The table {table} must have a hash key faceId that is a string.")
     if PERSON_INDEX in {index["IndexName"] for index in found.get("GlobalSecondaryIndexes", [])}:
-        report(f"table {table}: there, with its index")
+        report(f"table {table}: found, with its index")
     else:
         _add_index(dynamodb, table, found, report)
 
 
 def _add_index(dynamodb: "DynamoDBClient", table: str, found: Any, report: Report) -> None:
-    report(f"table {table}: adding the index {PERSON_INDEX}, which may take minutes ...")
+    report(f"table {table}: adding the index {PERSON_INDEX}, which can take minutes ...")
     described = data.properties("Records")
     (create,) = described["GlobalSecondaryIndexes"]
     if found.get("BillingModeSummary", {}).get("BillingMode") != "PAY_PER_REQUEST":
@@ -97,7 +103,7 @@ def _add_index(dynamodb: "DynamoDBClient", table: str, found: Any, report: Repor
 
 
 def _index_ready(dynamodb: "DynamoDBClient") -> Any:
-    """Return a waiter for the indexes of a table, which boto3 has none for."""
+    """Return a waiter for the indexes of a table; boto3 has none."""
     status = {
         "matcher": "pathAll",
         "argument": "Table.GlobalSecondaryIndexes[].IndexStatus",
@@ -122,7 +128,7 @@ def _ensure_audit_table(dynamodb: "DynamoDBClient", table: str, report: Report) 
     described = data.properties("AuditTrail")
     try:
         dynamodb.describe_table(TableName=table)
-        report(f"table {table}: there")
+        report(f"table {table}: found")
     except dynamodb.exceptions.ResourceNotFoundException:
         dynamodb.create_table(
             TableName=table,
@@ -134,15 +140,15 @@ def _ensure_audit_table(dynamodb: "DynamoDBClient", table: str, report: Report) 
         )
         report(f"table {table}: made")
     dynamodb.get_waiter("table_exists").wait(TableName=table)
-    # Of one that is there, too: an earlier run may have been stopped before it.
-    patiently(
+    # For an existing table too: an earlier deploy may have stopped before this.
+    retry_while(
         partial(_ensure_backups, dynamodb, table, described["PointInTimeRecoverySpecification"]),
         lambda error: error["Code"] == "ContinuousBackupsUnavailableException",
     )
 
 
 def _ensure_backups(dynamodb: "DynamoDBClient", table: str, wanted: Any) -> None:
-    """Let a table be restored to any point in time; for some seconds a new one refuses that."""
+    """Switch on point-in-time recovery of a table; a new table refuses it for some seconds."""
     found = dynamodb.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
     recovery = found.get("PointInTimeRecoveryDescription", {})
     if recovery.get("PointInTimeRecoveryStatus") != "ENABLED":
@@ -153,7 +159,7 @@ def _ensure_queue(session: boto3.Session, queue: str, report: Report) -> str:
     sqs = session.client("sqs")
     try:
         url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
-        report(f"queue {queue}: there")
+        report(f"queue {queue}: found")
     except sqs.exceptions.QueueDoesNotExist:
         described = data.properties("FailedEvents")
         attributes: Any = {
@@ -170,7 +176,7 @@ def _adopt_collection(session: boto3.Session, collection: str, report: Report) -
     rekognition = session.client("rekognition")
     try:
         faces = rekognition.describe_collection(CollectionId=collection)["FaceCount"]
-        report(f"collection {collection}: there, with {faces} faces")
+        report(f"collection {collection}: found, with {faces} faces")
     except rekognition.exceptions.ResourceNotFoundException:
         rekognition.create_collection(CollectionId=collection)
         report(f"collection {collection}: made")

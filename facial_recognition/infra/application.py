@@ -1,4 +1,4 @@
-"""What a deployed application needs and Chalice does not do: each step may be done again."""
+"""Settings of a deployed application that Chalice cannot make. Each function can be repeated."""
 
 import json
 from contextlib import suppress
@@ -8,36 +8,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 
-from facial_recognition.infra.patience import patiently
-from facial_recognition.infra.stages import Stage
+from facial_recognition.infra.retrying import retry_while
+from facial_recognition.infra.stages import StageConfig
 
 if TYPE_CHECKING:
     from mypy_boto3_apigateway.client import APIGatewayClient
 
-MOST_TRIES_AGAIN = 2
-OLDEST_EVENT = 6 * 3600
-"""Seconds, the longest that Lambda keeps an event."""
+MAX_RETRIES = 2
+MAX_EVENT_AGE = 6 * 3600
+"""Seconds; Lambda keeps no event longer."""
 LOG_DAYS = 30
 RATE, BURST, DAILY_QUOTA = 10.0, 20, 50_000
-"""What an API key may ask for: requests a second, at once, and a day."""
-SECONDS_TO_INDEX = 0.5
-"""Least time that the handler takes for a photograph, of which most is IndexFaces."""
-FAST_REGIONS = ("eu-west-1", "us-east-1", "us-west-2")
-"""Where Rekognition allows 50 IndexFaces a second by default; elsewhere it is 5.
-
-Source: "Amazon Rekognition endpoints and quotas" in the AWS General Reference.
-"""
-SLOW_INDEX_RATE = 4
-"""``INDEX_RATE`` elsewhere: below the quota, which others of the account may use, too."""
-UNRESERVED = 100
-"""Concurrent executions that Lambda does not let an account reserve."""
+"""Limits of an API key: requests per second, concurrent requests, requests per day."""
 
 
 class GatewayProblem(NamedTuple):
-    """How one of API Gateway's own errors is answered."""
+    """The problem details for one of API Gateway's own errors."""
 
     status: int | None
-    """None where it stands for several."""
+    """None where the error has several."""
     code: str
     title: str
 
@@ -54,30 +43,31 @@ PROBLEMS = {
     "QUOTA_EXCEEDED": GatewayProblem(429, "throttled", "The quota is used up"),
     "REQUEST_TOO_LARGE": GatewayProblem(413, "image_too_large", "The request is too large"),
     "THROTTLED": GatewayProblem(429, "throttled", "Too many requests"),
-    "UNAUTHORIZED": GatewayProblem(401, "unauthorized", "Who are you?"),
+    "UNAUTHORIZED": GatewayProblem(401, "unauthorized", "The caller is not known"),
 }
-"""API Gateway's own answers as problem details."""
+"""Problem details for API Gateway's own errors, by API Gateway's names for them."""
 
 
-def keep_failed_events(session: boto3.Session, stage: Stage, queue_arn: str) -> None:
-    """Let the handlers be tried three times, and what fails then be put into the queue."""
+def keep_failed_events(session: boto3.Session, stage: StageConfig, queue_arn: str) -> None:
+    """Have Lambda try each event three times, and put events that still fail into the queue."""
     functions = session.client("lambda")
     for handler in stage.handlers:
         configure = partial(
             functions.put_function_event_invoke_config,
             FunctionName=stage.function_name(handler),
-            MaximumRetryAttempts=MOST_TRIES_AGAIN,
-            MaximumEventAgeInSeconds=OLDEST_EVENT,
+            MaximumRetryAttempts=MAX_RETRIES,
+            MaximumEventAgeInSeconds=MAX_EVENT_AGE,
             DestinationConfig={"OnFailure": {"Destination": queue_arn}},
         )
-        # Which is refused as long as Lambda does not see that the new role may send to the queue.
-        patiently(configure, lambda error: error["Code"] == "InvalidParameterValueException")
+        # Lambda refuses this until it sees that the new role may send to the queue.
+        retry_while(configure, lambda error: error["Code"] == "InvalidParameterValueException")
 
 
-def keep_logs(session: boto3.Session, stage: Stage, days: int = LOG_DAYS) -> None:
-    """Let the functions' logs be kept for some days.
+def set_log_retention(session: boto3.Session, stage: StageConfig, days: int = LOG_DAYS) -> None:
+    """Keep the functions' logs for some days.
 
-    Chalice's own setting names a log group for the API's function that it never writes to.
+    Chalice's own setting does not work for the API's function: it names another log group than the
+    one that the function writes to.
     """
     logs = session.client("logs")
     for handler in stage.functions:
@@ -87,21 +77,17 @@ def keep_logs(session: boto3.Session, stage: Stage, days: int = LOG_DAYS) -> Non
         logs.put_retention_policy(logGroupName=group, retentionInDays=days)
 
 
-def concurrency_for(index_rate: float) -> int:
-    """Return how many photographs may be indexed at once to keep below a rate a second."""
-    return max(1, int(index_rate * SECONDS_TO_INDEX))
-
-
-def may_reserve(session: boto3.Session, concurrency: int) -> bool:
-    """Say whether the account has so many executions to reserve; a new one often has not."""
-    limits = session.client("lambda").get_account_settings()["AccountLimit"]
-    return limits["UnreservedConcurrentExecutions"] - concurrency >= UNRESERVED
-
-
 def answer_with_problems(
-    session: boto3.Session, stage: Stage, api_id: str, cors_origin: str
+    session: boto3.Session, stage: StageConfig, api_id: str, cors_origin: str
 ) -> None:
-    """Let API Gateway's own errors read like the application's, and be seen by browsers."""
+    """Make API Gateway answer its own errors with problem details, which browsers may read.
+
+    Args:
+        session: of the account and region.
+        stage: the stage.
+        api_id: of its REST API.
+        cors_origin: origin of the pages that may read the answers, or ``*``.
+    """
     gateway: Any = session.client("apigateway")
     for response, problem in problems(stage.environment.get("AUTH", "")).items():
         headers = {
@@ -124,10 +110,10 @@ def answer_with_problems(
 
 
 def problems(auth: str) -> dict[str, GatewayProblem]:
-    """Return API Gateway's answers for a stage of this ``AUTH``.
+    """Return the problem details for API Gateway's own errors on a stage with this ``AUTH``.
 
-    An unknown path and a request without a signature get the same one; which of them is meant
-    is known where no signatures are wanted.
+    API Gateway has the same error for an unknown path and for a request without a signature. Only
+    with ``AUTH=iam`` can it be the latter.
     """
     if auth != "iam":
         return PROBLEMS
@@ -136,7 +122,7 @@ def problems(auth: str) -> dict[str, GatewayProblem]:
 
 
 _MESSAGE = "$context.error.messageString"
-"""Its own words as a string of JSON: quotes in ``$context.error.message`` would end that."""
+"""API Gateway's message as a JSON string. ``$context.error.message`` does not escape quotes."""
 
 
 def _template(problem: GatewayProblem) -> str:
@@ -152,15 +138,11 @@ def _template(problem: GatewayProblem) -> str:
     return template.replace(f'"{_MESSAGE}"', _MESSAGE)
 
 
-def give_key(session: boto3.Session, stage: Stage, api_id: str) -> str:
-    """Make an API key with a usage plan, where there is none yet.
-
-    Returns:
-        The key's id, with which whoever may can read its value.
-    """
+def ensure_api_key(session: boto3.Session, stage: StageConfig, api_id: str) -> str:
+    """Return the id of the stage's API key; make the key and its usage plan if there is none."""
     gateway = session.client("apigateway")
     name = stage.application
-    plan = _plan(gateway, name, api_id, stage.config["api_gateway_stage"])
+    plan = _ensure_plan(gateway, name, api_id, stage.config["api_gateway_stage"])
     found = [key for key in _keys(gateway, name) if key["name"] == name]
     key: Any = found[0] if found else gateway.create_api_key(name=name, enabled=True)
     in_plan = gateway.get_usage_plan_keys(usagePlanId=plan)["items"]
@@ -169,8 +151,8 @@ def give_key(session: boto3.Session, stage: Stage, api_id: str) -> str:
     return str(key["id"])
 
 
-def take_keys(session: boto3.Session, stage: Stage) -> None:
-    """Remove the API key and its usage plan, which would keep the API from being deleted."""
+def delete_api_keys(session: boto3.Session, stage: StageConfig) -> None:
+    """Delete the API key and its usage plan; AWS deletes no API that has a usage plan."""
     gateway = session.client("apigateway")
     name = stage.application
     for plan in _plans(gateway, name):
@@ -191,7 +173,8 @@ def take_keys(session: boto3.Session, stage: Stage) -> None:
             gateway.delete_api_key(apiKey=key["id"])
 
 
-def _plan(gateway: "APIGatewayClient", name: str, api_id: str, stage: str) -> str:
+def _ensure_plan(gateway: "APIGatewayClient", name: str, api_id: str, stage: str) -> str:
+    """Return the id of the usage plan, which covers a stage of the API."""
     for plan in _plans(gateway, name):
         if not any(used["apiId"] == api_id for used in plan.get("apiStages", [])):
             added: Any = {"op": "add", "path": "/apiStages", "value": f"{api_id}:{stage}"}

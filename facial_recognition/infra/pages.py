@@ -1,5 +1,6 @@
-"""The pages of ``web/`` as they are served: their files, headers and settings, and how they are
-put into the cloud. ``infra/pages.yaml`` is the bucket and distribution that they are put into.
+"""The pages of ``web/``: their files, headers and settings, and how to publish them.
+
+``pages.yaml`` is the template of the bucket and the distribution that serve them in the cloud.
 """
 
 import json
@@ -7,7 +8,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import boto3
@@ -18,8 +19,8 @@ WEB = ROOT / "web"
 TEMPLATE = Path(__file__).with_name("pages.yaml")
 
 CACHE_CONTROL = "public, max-age=0, s-maxage=31536000, must-revalidate"
-"""A browser asks each time whether a file is still the same; the distribution keeps it until it is
-told to forget. So nobody gets scripts of two versions that do not fit together."""
+"""A browser asks each time whether a file has changed, and the distribution keeps it until it is
+invalidated. So nobody gets scripts of two versions that do not fit together."""
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -29,7 +30,7 @@ SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-"""Of every answer, beside the content security policy."""
+"""Headers of every answer, beside the content security policy."""
 
 CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -37,33 +38,37 @@ CONTENT_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-"""Of the files that are published; what else may lie in the folder is not."""
-_DELETED_AT_ONCE = 1000
+"""Types of the files that are published; other files in the folder are not."""
+_MAX_DELETED = 1000
 
 
 def stack_name(application: str) -> str:
-    """Name the stack of an application's pages; ``application`` is the API function's name."""
+    """Return the name of the stack of an application's pages.
+
+    Args:
+        application: the name of the API's function.
+    """
     return f"{application}-pages"
 
 
 @dataclass(frozen=True)
 class PagesConfig:
-    """What the pages have to know of the service."""
+    """The settings of the pages."""
 
     api_url: str
-    """Address of the API, with its stage if it has one."""
+    """Address of the API, with the name of API Gateway's stage if it has one."""
     auth: Literal["none", "api-key", "cognito"] = "none"
-    """What the API asks of its callers."""
+    """How the API authenticates its callers."""
     region: str = "us-east-1"
 
     @property
     def api_origin(self) -> str:
-        """Origin of the API: parameter ``ApiOrigin`` of ``infra/pages.yaml``."""
+        """Origin of the API: parameter ``ApiOrigin`` of ``pages.yaml``."""
         address = urlsplit(self.api_url)
         return f"{address.scheme}://{address.netloc}"
 
     def to_script(self) -> bytes:
-        """Write ``config.js``."""
+        """Return the content of ``config.js``."""
         settings = {
             "apiUrl": self.api_url.rstrip("/"),
             "auth": self.auth,
@@ -78,19 +83,19 @@ class PagesFile:
     """A file of the pages."""
 
     name: str
-    """Its path below the pages' address."""
+    """Path below the address of the pages."""
     content: bytes
 
     @property
     def content_type(self) -> str:
-        """Its media type."""
+        """The file's media type."""
         return CONTENT_TYPES[Path(self.name).suffix]
 
 
 def files(config: PagesConfig) -> Iterator[PagesFile]:
-    """Go through the files of the pages, ``config.js`` among them.
+    """Yield the files of the pages, and ``config.js``.
 
-    The pages themselves come last, so that what they need is there before them.
+    The HTML files come last, so that the files that they load are published before them.
     """
     yield PagesFile("config.js", config.to_script())
     paths = [path for path in WEB.rglob("*") if path.suffix in CONTENT_TYPES]
@@ -99,7 +104,11 @@ def files(config: PagesConfig) -> Iterator[PagesFile]:
 
 
 def content_security_policy(*connect: str) -> str:
-    """Write the policy: everything from the pages' own origin, and connections to these."""
+    """Return the policy of the pages: everything comes from their own origin.
+
+    Args:
+        connect: the origins that scripts may connect to.
+    """
     return "; ".join(
         [
             "default-src 'none'",
@@ -116,19 +125,19 @@ def content_security_policy(*connect: str) -> str:
 
 
 def publish(session: boto3.Session, bucket: str, distribution_id: str, config: PagesConfig) -> None:
-    """Put the pages into the cloud; what was there of earlier ones is removed.
+    """Publish the pages, and delete files of earlier versions.
 
-    May be stopped at any point and be called again.
+    This may be stopped at any point and called again.
 
     Args:
-        session: with the right to list, put and delete the bucket's objects, and to create
+        session: needs the rights to list, put and delete the bucket's objects, and to create
             invalidations of the distribution.
-        bucket: output ``BucketName`` of ``infra/pages.yaml``.
+        bucket: output ``BucketName`` of ``pages.yaml``.
         distribution_id: its output ``DistributionId``.
-        config: what the pages have to know of the service.
+        config: the settings of the pages.
 
     Raises:
-        botocore.exceptions.ClientError: AWS refuses.
+        botocore.exceptions.ClientError: AWS refuses a call.
     """
     s3 = session.client("s3")
     published = set()
@@ -142,11 +151,11 @@ def publish(session: boto3.Session, bucket: str, distribution_id: str, config: P
         )
         published.add(file.name)
     listing = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
-    there = [item["Key"] for page in listing for item in page.get("Contents", [])]
-    old = [key for key in there if key not in published]
-    for start in range(0, len(old), _DELETED_AT_ONCE):
-        keys = old[start : start + _DELETED_AT_ONCE]
-        s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys]})
+    keys = [item["Key"] for page in listing for item in page.get("Contents", [])]
+    old = [key for key in keys if key not in published]
+    for start in range(0, len(old), _MAX_DELETED):
+        objects: Any = [{"Key": key} for key in old[start : start + _MAX_DELETED]]
+        s3.delete_objects(Bucket=bucket, Delete={"Objects": objects})
     session.client("cloudfront").create_invalidation(
         DistributionId=distribution_id,
         InvalidationBatch={

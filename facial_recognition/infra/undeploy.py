@@ -1,11 +1,5 @@
-"""Take a stage's application away; its data stays, unless that is asked for twice.
+"""Remove a stage from AWS. The data stays, unless the operator asks twice to delete it."""
 
-python -m facial_recognition.infra.undeploy --stage prod
-python -m facial_recognition.infra.undeploy --stage prod --delete-data
-"""
-
-import argparse
-import sys
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -14,18 +8,11 @@ import boto3
 from botocore.exceptions import ClientError
 
 from chalicelib.settings import Settings
-from facial_recognition.infra import application, data, pages
-from facial_recognition.infra.deploy import (
-    DeployError,
-    chalice,
-    guarded,
-    refuse_local,
-    report,
-    step,
-)
-from facial_recognition.infra.patience import patiently
-from facial_recognition.infra.record import Record
-from facial_recognition.infra.stages import Stage
+from facial_recognition.infra import application, chalice_cli, data, pages, stacks
+from facial_recognition.infra.deployed_resources import DeployedResources
+from facial_recognition.infra.reporting import Report, Reporter
+from facial_recognition.infra.retrying import retry_while
+from facial_recognition.infra.stages import StageConfig
 
 _GONE = frozenset(
     {
@@ -37,56 +24,67 @@ _GONE = frozenset(
 )
 
 
-def remove_application(session: boto3.Session, stage: Stage) -> None:
-    """Remove functions, API, roles and keys, and the alarms about them."""
-    step("application")
-    record = Record(session, stage)
-    record.fetch()
-    application.take_keys(session, stage)
-    if record.resources():
-        chalice("delete", "--stage", stage.name)
-        record.remove()
-        _remove_apis(session, record.rest_apis())
+def remove_application(session: boto3.Session, stage: StageConfig, reporter: Reporter) -> None:
+    """Remove the functions, the API, roles, keys and pages, and the alarms about them.
+
+    Raises:
+        facial_recognition.infra.errors.DeployError: Chalice or CloudFormation failed.
+        botocore.exceptions.ClientError: AWS refuses a call.
+    """
+    report = reporter.report
+    reporter.step("application")
+    resources = DeployedResources(session, stage)
+    resources.fetch()
+    application.delete_api_keys(session, stage)
+    if resources.resources():
+        chalice_cli.run("delete", "--stage", stage.name, report=report)
+        resources.remove()
+        _delete_apis(session, resources.rest_apis())
         report("deleted")
     else:
         report("nothing is deployed")
-    _remove_pages(session, pages.stack_name(stage.application))
+    _delete_pages(session, pages.stack_name(stage.application), report)
     stack = data.stack_name(stage.application)
-    if data.exists(session, stack):
+    if stacks.exists(session, stack):
         settings = Settings.from_environment(stage.environment)
         given = data.parameters(
             settings, stage.application, stage.config["api_gateway_stage"], alarms=False
         )
-        data.deploy(session, stack, data.TEMPLATE, given, report)
+        data.deploy(session, stack, given, report)
     report(f"kept: the photographs in {stage.environment['FACES_BUCKET']}, records and faces")
 
 
-def _remove_apis(session: boto3.Session, api_ids: Iterable[str]) -> None:
-    """Remove APIs that deploys have made besides the one that was noted."""
+def _delete_apis(session: boto3.Session, api_ids: Iterable[str]) -> None:
+    """Delete the APIs that deploys made besides the one in Chalice's note."""
     gateway = session.client("apigateway")
     for api_id in api_ids:
-        # AWS deletes no more than one in half a minute.
-        patiently(
+        # AWS deletes no more than one API in half a minute.
+        retry_while(
             partial(gateway.delete_rest_api, restApiId=api_id),
             lambda error: error["Code"] == "TooManyRequestsException",
         )
 
 
-def _remove_pages(session: boto3.Session, stack: str) -> None:
-    if data.exists(session, stack):
-        report(f"{stack}: deleting, which takes CloudFront some minutes ...")
-        _empty_bucket(session, data.outputs(session, stack)["BucketName"])
-        data.delete(session, stack)
+def _delete_pages(session: boto3.Session, stack: str, report: Report) -> None:
+    if stacks.exists(session, stack):
+        report(f"{stack}: deleting, for which CloudFront takes some minutes ...")
+        _empty_bucket(session, stacks.outputs(session, stack)["BucketName"])
+        stacks.delete(session, stack)
         report(f"{stack}: deleted")
 
 
-def delete_data(session: boto3.Session, stage: Stage) -> None:
-    """Delete photographs with all versions, records, faces and failed events, for good."""
-    step("data")
+def delete_all_data(session: boto3.Session, stage: StageConfig, reporter: Reporter) -> None:
+    """Delete photographs with all versions, records, faces and failed events, for good.
+
+    Raises:
+        botocore.exceptions.ClientError: AWS refuses a call.
+    """
+    report = reporter.report
+    reporter.step("data")
     settings = Settings.from_environment(stage.environment)
     stack = data.stack_name(stage.application)
-    if data.exists(session, stack):
-        data.delete(session, stack)
+    if stacks.exists(session, stack):
+        stacks.delete(session, stack)
         report(f"{stack}: deleted")
     for name, delete in (
         (settings.faces_bucket, _delete_bucket),
@@ -101,7 +99,7 @@ def delete_data(session: boto3.Session, stage: Stage) -> None:
         except ClientError as error:
             if error.response["Error"]["Code"] not in _GONE:
                 raise
-            report(f"{name}: was not there")
+            report(f"{name}: did not exist")
 
 
 def _delete_bucket(session: boto3.Session, bucket: str) -> None:
@@ -132,37 +130,3 @@ def _delete_collection(session: boto3.Session, collection: str) -> None:
 def _delete_queue(session: boto3.Session, queue: str) -> None:
     sqs = session.client("sqs")
     sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName=queue)["QueueUrl"])
-
-
-def main() -> int:
-    """Take a stage away."""
-    parser = argparse.ArgumentParser(
-        prog="python -m facial_recognition.infra.undeploy", description=__doc__
-    )
-    parser.add_argument("--stage", required=True, help="a stage of .chalice/config.json")
-    parser.add_argument("--delete-data", action="store_true", help="delete all data, too")
-    parser.add_argument(
-        "--confirm", metavar="BUCKET", help="with --delete-data: the name of the bucket"
-    )
-    return guarded(_run, parser.parse_args())
-
-
-def _run(options: argparse.Namespace) -> None:
-    stage = Stage(options.stage)
-    refuse_local(stage)
-    session = boto3.Session()
-    bucket = stage.environment["FACES_BUCKET"]
-    if options.delete_data:
-        confirmed = options.confirm
-        if confirmed is None and sys.stdin.isatty():
-            print(f"All photographs, records and faces of stage {stage.name} will be deleted.")
-            confirmed = input("Type the name of the bucket to go on: ").strip()
-        if confirmed != bucket:
-            raise DeployError(f"nothing was deleted: to delete all data say CONFIRM={bucket}")
-    remove_application(session, stage)
-    if options.delete_data:
-        delete_data(session, stage)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,1 +1,1 @@
-"""The OpenAPI document of the API, made from its messages."""
+"""The OpenAPI document of the API, generated from the types of its messages."""

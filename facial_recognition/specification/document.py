@@ -1,45 +1,26 @@
-"""The HTTP contract as OpenAPI 3.1, generated from the types that the application reads and writes.
+"""The OpenAPI 3.1 document of the API, generated from the types of its messages."""
 
-    make openapi        writes docs/openapi.json and docs/api.html
-
-Examples are made of the application's own messages, so that they cannot be of another shape.
-"""
-
-import json
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from inspect import cleandoc
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
-from chalicelib import errors, images
-from chalicelib.errors import FieldError, Problem
+from chalicelib import images
+from chalicelib.errors import Problem
 from chalicelib.http import FORM, JSON, MAX_BODY_BYTES, PROBLEM_JSON, problem_details
 from chalicelib.images import Photograph
-from chalicelib.messages import (
-    CreateIndexRequest,
-    FailedPhotograph,
-    IndexedPhotograph,
-    IndexReport,
-    Match,
-    ProblemDetails,
-    Registered,
-    RegisterRequest,
-    Verification,
-    VerifyRequest,
-)
-from chalicelib.models import BoundingBox, Face, Person, Pose, Quality, SearchedFace, Upload
+from chalicelib.messages import ProblemDetails
 from facial_recognition.checkout import ROOT
-
-DOCUMENT = ROOT / "docs" / "openapi.json"
-PAGE = ROOT / "docs" / "api.html"
-
-Json = dict[str, Any]
+from facial_recognition.specification.examples import (
+    ANY_ROUTE,
+    OPERATIONS,
+    REQUEST_ID,
+    Json,
+    Operation,
+)
 
 DESCRIPTION = f"""
 Photographs of people are registered; later photographs are verified against them.
@@ -80,227 +61,6 @@ RETRY_AFTER: Json = {
     "schema": {"type": "integer", "minimum": 1},
 }
 
-KEY = "faces/ada/0930e3aa8cae5920329c0c8cbc6a2ab70f47b0e67b432875beaa95cbf7e741f6.jpg"
-FACE_ID = "b6ee1d0e-6a3f-4d0c-9a53-0a2d6f1c7e11"
-BOX = BoundingBox(left=0.31, top=0.12, width=0.36, height=0.51)
-IMAGE = "/9j/4AAQSkZJRgABAQAAAQABAAD…"
-REQUEST_ID = "0f3c1c1e-7f0b-4c5f-8b3a-2f6d8a9e4b70"
-
-ANY_BODY = (
-    errors.MalformedRequest(
-        "threshold: Expected `float` <= 100.0",
-        errors=[FieldError("threshold", "Expected `float` <= 100.0")],
-    ),
-    errors.Unauthorized("The credentials are missing or not valid."),
-    errors.Forbidden("These credentials do not allow this request."),
-    errors.RequestTimeout("The body has not arrived within 29 seconds."),
-    errors.ImageTooLarge(f"The image has 4.2 MiB. {images.WHERE_TO_WITH_LARGE_ONES}"),
-    errors.UnsupportedMediaType("The body has to be application/json."),
-    errors.Throttled("The service is busy. Try again in a moment."),
-    Problem("The request could not be completed. Its id tells us where to look."),
-    errors.ServiceUnavailable("A service that this one builds on could not be reached."),
-)
-PHOTOGRAPH = (
-    errors.ImageMissing("Send the photograph to verify as image, or as the body."),
-    errors.UnsupportedImage("The image is a HEIC file; only JPEG and PNG are read."),
-    errors.ImageTooSmall("The image has 64x64 pixels; at least 80x80 are needed."),
-    errors.NoFace("The photograph shows no face."),
-)
-
-
-@dataclass(frozen=True)
-class Operation:
-    """A route of the application, as its callers see it."""
-
-    path: str
-    summary: str
-    description: str
-    asks: type[Struct]
-    questions: dict[str, Json]
-    """Examples of JSON bodies."""
-    answer: type[Struct]
-    answers: dict[int, tuple[str, dict[str, Struct]]]
-    """What each status means, with examples."""
-    problems: tuple[Problem, ...] = ()
-    """What else than :data:`ANY_BODY` may be wrong."""
-    links: dict[int, Json] = field(default_factory=dict)
-    """Where an answer leads to, by its status."""
-
-
-_VERIFY_IT = {"operationId": "verify", "requestBody": {"personId": "$response.body#/personId"}}
-_INDEX_IT = {
-    "operationId": "create-index",
-    "requestBody": {"imageKey": "$response.body#/imageKey"},
-}
-_GO_ON = {
-    "operationId": "create-index",
-    "requestBody": {"nextToken": "$response.body#/nextToken"},
-}
-
-OPERATIONS = (
-    Operation(
-        path="/register",
-        summary="Register a photograph of a person",
-        description=(
-            "With a photograph: it is stored if it shows exactly one usable face, which is nobody"
-            " else's; soon afterwards the person is recognised. The same request again changes"
-            " nothing. Without one: the answer says where and how one can be uploaded."
-        ),
-        asks=RegisterRequest,
-        questions={
-            "with a photograph": {"name": "Ada Lovelace", "personId": "ada", "image": IMAGE},
-            "to upload one": {"name": "Ada Lovelace", "contentType": "image/png"},
-        },
-        answer=Registered,
-        answers={
-            200: (
-                "This photograph of this person was registered before.",
-                {
-                    "the same again": Registered(
-                        person_id="ada",
-                        name="Ada Lovelace",
-                        image_key=KEY,
-                        status="registered",
-                        face=Face(
-                            BOX,
-                            confidence=99.98,
-                            quality=Quality(brightness=78.1, sharpness=92.2),
-                            pose=Pose(roll=-1.4, yaw=6.2, pitch=2.9),
-                        ),
-                    )
-                },
-            ),
-            201: (
-                "The photograph is registered, or may be uploaded.",
-                {
-                    "registered": Registered(
-                        person_id="ada",
-                        name="Ada Lovelace",
-                        image_key=KEY,
-                        status="registered",
-                        face=Face(
-                            BOX,
-                            confidence=99.98,
-                            quality=Quality(brightness=78.1, sharpness=92.2),
-                            pose=Pose(roll=-1.4, yaw=6.2, pitch=2.9),
-                        ),
-                    ),
-                    "to be uploaded": Registered(
-                        person_id="2b1c8f0e5d6a4c3b9f7e1a2d3c4b5a69",
-                        name="Ada Lovelace",
-                        image_key="faces/2b1c8f0e5d6a4c3b9f7e1a2d3c4b5a69/7d0f.png",
-                        status="registered",
-                        upload=Upload(
-                            url="https://facial-recognition-data-bucket.s3.us-east-1.amazonaws.com/",
-                            fields={
-                                "key": "faces/2b1c8f0e5d6a4c3b9f7e1a2d3c4b5a69/7d0f.png",
-                                "Content-Type": "image/png",
-                                "x-amz-meta-name": "Ada%20Lovelace",
-                                "policy": "eyJleHBpcmF0aW9uIjog…",
-                                "x-amz-algorithm": "AWS4-HMAC-SHA256",
-                                "x-amz-credential": "…/20260101/us-east-1/s3/aws4_request",
-                                "x-amz-date": "20260101T000000Z",
-                                "x-amz-signature": "5d41402abc4b2a76b9719d911017c592…",
-                            },
-                            expires_in=900,
-                        ),
-                    ),
-                },
-            ),
-        },
-        problems=(
-            *PHOTOGRAPH,
-            errors.SeveralFaces("2 faces are in the photograph. Take one with only this person."),
-            errors.PoorQuality("The face is too dark and too blurred."),
-            errors.FaceRegisteredToAnotherPerson(
-                "This face is registered to another person. To add a photograph of that person,"
-                " send their personId.",
-                person_id="grace",
-            ),
-        ),
-        links={
-            200: {"is it this person": _VERIFY_IT, "index it": _INDEX_IT},
-            201: {"is it this person": _VERIFY_IT, "index it": _INDEX_IT},
-        },
-    ),
-    Operation(
-        path="/create-index",
-        summary="Bring the index in line with the photographs",
-        description=(
-            "Indexes the photographs that are not indexed, and forgets what is gone: all, those of"
-            " a person, or one. What does not fit into 20 seconds is gone on with by sending"
-            " `nextToken` back, with the same other fields."
-        ),
-        asks=CreateIndexRequest,
-        questions={
-            "everything": {},
-            "a person": {"personId": "ada"},
-            "a photograph": {"imageKey": KEY},
-            "go on": {"nextToken": "eyJwaGFzZSI6InJlY29yZHMiLCJhZnRlciI6bnVsbH0="},
-            "repair": {"repair": True},
-        },
-        answer=IndexReport,
-        answers={
-            200: (
-                "What was done.",
-                {
-                    "done": IndexReport(
-                        collection_id="face-collection",
-                        indexed=[IndexedPhotograph(KEY, "ada", FACE_ID)],
-                        unchanged=12,
-                        removed=1,
-                        failed=[
-                            FailedPhotograph(
-                                "faces/grace/beach.jpg", "no_face", "The photograph shows no face."
-                            )
-                        ],
-                    ),
-                },
-            )
-        },
-        links={200: {"go on": _GO_ON}},
-    ),
-    Operation(
-        path="/verify",
-        summary="Say whose face a photograph shows",
-        description=(
-            "Without `personId`: who is it? With one: is it this person? An unknown face is no"
-            " error. A stage may hide who is registered (`HIDE_UNKNOWN_PERSONS`): then an unknown"
-            " person reads like a wrong face, and `threshold` cannot be lowered."
-        ),
-        asks=VerifyRequest,
-        questions={
-            "who is it": {"image": IMAGE},
-            "is it this person": {"image": IMAGE, "personId": "ada", "threshold": 99},
-        },
-        answer=Verification,
-        answers={
-            200: (
-                "Somebody is recognised, or nobody.",
-                {
-                    "recognised": Verification(
-                        verified=True,
-                        person=Person("ada", "Ada Lovelace"),
-                        similarity=99.99,
-                        threshold=95.0,
-                        matches=[Match("ada", "Ada Lovelace", 99.99, FACE_ID, KEY)],
-                        face=SearchedFace(BOX, confidence=99.98),
-                    ),
-                    "nobody": Verification(
-                        verified=False,
-                        person=None,
-                        similarity=None,
-                        threshold=95.0,
-                        matches=[],
-                        face=SearchedFace(BOX, confidence=99.98),
-                    ),
-                },
-            )
-        },
-        problems=(*PHOTOGRAPH, errors.PersonUnknown("Nobody is registered under this personId.")),
-    ),
-)
-
 SECURITY_SCHEMES: Json = {
     "apiKey": {
         "type": "apiKey",
@@ -322,13 +82,13 @@ SECURITY_SCHEMES: Json = {
         "x-amazon-apigateway-authtype": "awsSigv4",
     },
 }
-"""What API Gateway asks of callers; `make run` asks nothing."""
+"""How API Gateway authenticates callers. `make run` authenticates nobody."""
 
 
 def document() -> Json:
-    """Describe the whole API."""
+    """Return the OpenAPI document of the whole API."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    kinds = [ProblemDetails, *(k for o in OPERATIONS for k in (o.asks, o.answer))]
+    kinds = [ProblemDetails, *(k for o in OPERATIONS for k in (o.request, o.answer))]
     _, schemas = msgspec.json.schema_components(
         kinds, schema_hook=_photograph, ref_template="#/components/schemas/{name}"
     )
@@ -362,8 +122,8 @@ def document() -> Json:
 
 
 def _operation(operation: Operation, schemas: Json) -> Json:
-    """Describe a route."""
-    schema = schemas[operation.asks.__name__]
+    """Return the OpenAPI operation of a route."""
+    schema = schemas[operation.request.__name__]
     responses: Json = {}
     for status, (meaning, answers) in operation.answers.items():
         responses[str(status)] = {
@@ -377,7 +137,7 @@ def _operation(operation: Operation, schemas: Json) -> Json:
             },
             "links": operation.links.get(status, {}),
         }
-    problems = sorted((*ANY_BODY, *operation.problems), key=_status)
+    problems = sorted((*ANY_ROUTE, *operation.problems), key=_status)
     for status, same in groupby(problems, _status):
         responses[str(status)] = _problem_response(list(same))
     described: Json = {
@@ -394,7 +154,7 @@ def _operation(operation: Operation, schemas: Json) -> Json:
         described["parameters"] = [
             {"name": name, "in": "query", "description": "Beside a raw photograph.", "schema": text}
             for name, text in _as_text(schema["properties"]).items()
-            if name != "contentType"  # which says of what kind a photograph will be
+            if name != "contentType"  # it announces the type of a later upload
         ]
         described["requestBody"]["content"] |= {kind: {} for kind in images.EXTENSIONS}
         described["requestBody"]["content"][FORM] = _form_body(schema)
@@ -403,8 +163,8 @@ def _operation(operation: Operation, schemas: Json) -> Json:
 
 def _json_body(operation: Operation) -> Json:
     return {
-        "schema": {"$ref": f"#/components/schemas/{operation.asks.__name__}"},
-        "examples": _examples(operation.questions),
+        "schema": {"$ref": f"#/components/schemas/{operation.request.__name__}"},
+        "examples": _examples(operation.request_examples),
     }
 
 
@@ -422,7 +182,7 @@ def _form_body(schema: Json) -> Json:
 
 
 def _as_text(properties: Json) -> Json:
-    """Return the schemas of fields where they stand in a query or a form: without null."""
+    """Return the schemas of fields in a query or a form, which cannot hold null."""
     return {
         name: schema["anyOf"][0] if "anyOf" in schema else schema
         for name, schema in properties.items()
@@ -473,56 +233,12 @@ def _photograph(kind: type) -> Json:
 
 
 def _portable(schema: Any) -> Any:
-    r"""Write what Python says in the same way wherever it is read.
+    r"""Return a schema that is the same on every Python, with regular expressions of ECMAScript.
 
-    Its ``\Z`` is ECMAScript's ``$``; docstrings are indented before Python 3.13 only.
+    ECMAScript writes Python's ``\Z`` as ``$``. Before Python 3.13, docstrings are indented.
     """
     if isinstance(schema, dict):
         return {name: _portable(value) for name, value in schema.items()}
     if isinstance(schema, list | tuple):
         return [_portable(value) for value in schema]
     return cleandoc(schema).replace(r"\Z", "$") if isinstance(schema, str) else schema
-
-
-def page(described: Json) -> str:
-    """Return an HTML page that shows the document by itself, from a folder or a server."""
-    # A page from a folder may not fetch a file beside it, so the document is a part of it.
-    inline = json.dumps(described, ensure_ascii=False).replace("</", "<\\/")
-    return f"""<!doctype html>
-<html lang="en">
-  <head>
-    <meta charset="utf-8">
-    <meta name="viewport" content="width=device-width, initial-scale=1">
-    <meta http-equiv="Content-Security-Policy" content="default-src 'none';
-      script-src 'self' file: 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:;
-      worker-src blob:">
-    <title>{described["info"]["title"]}</title>
-    <style>body {{ margin: 0 }}</style>
-  </head>
-  <body>
-    <!-- redoc.standalone.js is bundles/redoc.standalone.js of redoc 2.5.4 from npm. -->
-    <div id="api"></div>
-    <script src="redoc.standalone.js"></script>
-    <script>
-      Redoc.init({inline}, {{}}, document.getElementById("api"));
-    </script>
-  </body>
-</html>
-"""
-
-
-def files() -> dict[Path, str]:
-    """Return what is generated, by where it belongs."""
-    described = document()
-    text = json.dumps(described, ensure_ascii=False, indent=2) + "\n"
-    return {DOCUMENT: text, PAGE: page(described)}
-
-
-def main() -> None:
-    """Write the files."""
-    for path, text in files().items():
-        path.write_text(text)
-
-
-if __name__ == "__main__":
-    main()

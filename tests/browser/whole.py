@@ -40,7 +40,7 @@ def running(**environment: str) -> Iterator[WholeService]:
     """Start the service on free ports, with additional environment variables."""
     ports = ("--port", "0", "--api-port", "0", "--pages-port", "0")
     process = subprocess.Popen(
-        [sys.executable, "-m", "facial_recognition.local", *ports],
+        [sys.executable, "-m", "facial_recognition.cli", "run", *ports],
         cwd=ROOT,
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,

@@ -18,7 +18,7 @@ from tests.support.service import Service
 
 
 class Said(NamedTuple):
-    """What a command has answered."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -39,7 +39,7 @@ Faces = Callable[..., Said]
 
 
 class Terminal(io.StringIO):
-    """A standard input at which somebody sits, and what is typed there."""
+    """A standard input with an operator who types."""
 
     def isatty(self) -> bool:
         return True
@@ -47,7 +47,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def own_clients(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let commands have clients of their own: those of the application may not do as much."""
+    """Give commands clients of their own: those of the application have fewer permissions."""
     config = clients.CONFIG.merge(Config(user_agent_appid="operator", signature_version="s3v4"))
     made = {name: boto3.client(name, config=config) for name in ("s3", "dynamodb", "rekognition")}
     for name, client in made.items():
@@ -58,7 +58,7 @@ def own_clients(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def own_log() -> Iterator[None]:
-    """Let commands, which want no lines of the service between theirs, silence it meanwhile."""
+    """Restore the level of the service's log, which commands silence."""
     logger = logging.getLogger(telemetry.SERVICE)
     before = logger.level
     yield
@@ -67,7 +67,7 @@ def own_log() -> Iterator[None]:
 
 @pytest.fixture
 def faces(own_clients: None, own_log: None, capsys: pytest.CaptureFixture[str]) -> Faces:
-    """Run faces with arguments."""
+    """Return a function that runs ``faces`` with arguments."""
 
     def run(*arguments: object) -> Said:
         capsys.readouterr()

@@ -1,4 +1,4 @@
-"""The audit trail: what a regulator asks, and that it names nobody."""
+"""The audit trail answers the questions of a regulator and identifies nobody."""
 
 import json
 
@@ -33,7 +33,7 @@ def test_a_plain_upload_is_noted_too(faces: Faces, service: Service) -> None:
     assert trail(faces) == [("registered", "v2")]
 
 
-def test_indexing_anew_is_no_registration(faces: Faces, service: Service) -> None:
+def test_indexing_again_is_not_a_registration(faces: Faces, service: Service) -> None:
     service.upload("faces/obama/a.jpg", photograph("obama.jpg"))
     service.rekognition.delete_faces(CollectionId="face-collection", FaceIds=service.faces())
     service.post("create-index", {"repair": True})
@@ -46,7 +46,7 @@ def test_consent_given_later_is_noted(faces: Faces, service: Service) -> None:
     for consent in ("v1", "v1", "v2"):
         service.register(photograph("obama.jpg"), name="O", personId="obama", consent=consent)
         service.settle()
-    service.register(photograph("obama.jpg"), name="Barack", personId="obama")  # keeps it
+    service.register(photograph("obama.jpg"), name="Barack", personId="obama")  # without consent
     service.settle()
 
     assert trail(faces) == [("registered", "v1"), ("registered", "v2")]
@@ -61,7 +61,7 @@ def test_another_photograph_in_its_place_is_noted(faces: Faces, service: Service
     assert trail(faces) == [("registered", None)] * 2
 
 
-def test_it_says_nothing_of_anybody(faces: Faces, service: Service) -> None:
+def test_the_trail_identifies_nobody(faces: Faces, service: Service) -> None:
     answer = service.register(photograph("obama.jpg"), name="Barack Obama", personId="obama")
     service.settle()
     face_ids = service.faces()
@@ -96,7 +96,7 @@ def test_consent_is_a_version_and_no_text(service: Service) -> None:
         assert answer.json()["errors"][0]["field"] == "consent"
 
 
-def test_callers_are_told_by_what_the_api_knows_of_them() -> None:
+def test_callers_are_identified_by_their_credentials() -> None:
     assert caller({"identity": {"apiKeyId": "abc123", "userArn": None}}) == "key:abc123"
     arn = "arn:aws:iam::123456789012:user/ada"
     assert caller({"identity": {"userArn": arn, "apiKeyId": None}}) == arn

@@ -11,7 +11,7 @@ KEY = "faces/obama/a.jpg"
 
 @pytest.fixture
 def obama(service: Service) -> Service:
-    """The service that knows one person."""
+    """The service with one person."""
     service.upload(KEY, photograph("obama.jpg"), Metadata={"name": "Barack%20Obama"})
     return service
 
@@ -50,7 +50,7 @@ def add_stray_face(service: Service) -> None:
 
 
 def without_events(change: Callable[[Service], object]) -> Callable[[Service], None]:
-    """Make a change of which the service does not hear."""
+    """Make a change without an event for the service."""
 
     def run(service: Service) -> None:
         service.s3.put_bucket_notification_configuration(
@@ -97,7 +97,7 @@ def test_disagreement_is_found_and_repaired(
 
 
 def record_photographs_that_are_elsewhere(service: Service, count: int) -> None:
-    """Let the table know photographs of which the bucket, which is another's, holds none."""
+    """Add records of photographs that are not in the bucket, as if it were the wrong one."""
     for number in range(count):
         item = {"faceId": f"image#faces/p{number}/a.jpg", "personId": f"p{number}"}
         service.table.put_item(Item={**item, "status": "indexed", "etag": "e", "faceIds": []})
@@ -114,13 +114,13 @@ def test_a_repair_that_would_forget_many_asks_first(
     asked = faces("check", "--repair")
 
     assert (refused.code, refused.error["code"]) == (2, "not_confirmed")
-    assert f"forget 6 of 7 photographs recorded, of 6 people, because bucket {BUCKET}" in asked.err
+    assert f"forget 6 of 7 recorded photographs, of 6 people, because bucket {BUCKET}" in asked.err
     assert obama.items() == before
     assert faces("check", "--repair", "--yes", "--json").json["repaired"]["removed"] == 6
     obama.assert_consistent()
 
 
-def test_a_repair_asks_before_it_takes_faces_that_cannot_come_back(
+def test_a_repair_asks_before_it_removes_faces_that_cannot_be_indexed_again(
     faces: Faces, obama: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KEEP_PHOTOGRAPHS", "0")

@@ -1,4 +1,4 @@
-"""What goes wrong is told in one line that names what to do, and never by a traceback."""
+"""Every error is one line that says what to do, and never a traceback."""
 
 import functools
 import json
@@ -14,20 +14,8 @@ from botocore.exceptions import ClientError, NoCredentialsError
 
 from facial_recognition.cli.errors import explain
 from tests.cli.conftest import Faces
-from tests.support.paths import ROOT
+from tests.support.processes import run_faces
 from tests.support.service import Service
-
-
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run faces as a person does, outside of this process."""
-    return subprocess.run(
-        [sys.executable, "-m", "facial_recognition.cli", *arguments],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_it_is_installed_as_a_command() -> None:
@@ -48,13 +36,17 @@ def test_it_is_installed_as_a_command() -> None:
             "Nothing answers at http://127.0.0.1:9: start it with make run.",
         ),
         (("people",), {"INDEX_RATE": "many"}, "INDEX_RATE"),
-        (("people",), {"AWS_ENDPOINT_URL": "nonsense"}, "AWS_ENDPOINT_URL is no address: nonsense"),
+        (
+            ("people",),
+            {"AWS_ENDPOINT_URL": "nonsense"},
+            "AWS_ENDPOINT_URL is not an address: nonsense",
+        ),
     ],
 )
 def test_a_stage_that_cannot_be_used(
     arguments: tuple[str, ...], environment: dict[str, str], message: str
 ) -> None:
-    done = run(*arguments, **environment)
+    done = run_faces(*arguments, **environment)
 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: ")
@@ -63,17 +55,17 @@ def test_a_stage_that_cannot_be_used(
 
 
 @pytest.mark.parametrize("command", ["people", "check"])
-def test_what_answers_is_not_aws(command: str, tmp_path: Path) -> None:
+def test_a_server_that_is_not_aws(command: str, tmp_path: Path) -> None:
     pages = functools.partial(QuietHandler, directory=tmp_path)
     with ThreadingHTTPServer(("127.0.0.1", 0), pages) as server:
         threading.Thread(target=server.serve_forever).start()
         address = f"http://127.0.0.1:{server.server_port}"
 
-        done = run(command, AWS_ENDPOINT_URL=address)
+        done = run_faces(command, AWS_ENDPOINT_URL=address)
 
         server.shutdown()
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"error: What answers at {address} is not AWS")
+    assert done.stderr.startswith(f"error: The server at {address} is not AWS")
     assert done.stderr.count("\n") == 1
 
 
@@ -82,9 +74,7 @@ class QuietHandler(SimpleHTTPRequestHandler):
         pass
 
 
-def test_a_mistake_of_ours_is_told_in_one_line_too(
-    faces: Faces, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unexpected_error_is_one_line_too(faces: Faces, monkeypatch: pytest.MonkeyPatch) -> None:
     def break_down(*_: object) -> None:
         raise RuntimeError("broken\nin two")
 
@@ -109,9 +99,7 @@ def test_help_is_shown_as_it_is(faces: Faces) -> None:
     assert faces("show", "-h").out.startswith("Usage: faces show")
 
 
-def test_ctrl_c_before_it_has_begun_is_ctrl_c(
-    faces: Faces, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_during_the_imports(faces: Faces, monkeypatch: pytest.MonkeyPatch) -> None:
     class Interrupting:
         def find_spec(self, name: str, *_: object) -> None:
             if name == "facial_recognition.cli.run":
@@ -121,6 +109,7 @@ def test_ctrl_c_before_it_has_begun_is_ctrl_c(
     monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
 
     assert faces("people").code == 130
+    assert faces("run").code == 0  # Ctrl-C is the way to end it
 
 
 def test_a_stage_that_is_not_set_up(faces: Faces, service: Service) -> None:
@@ -143,7 +132,7 @@ def test_a_stage_that_is_not_set_up(faces: Faces, service: Service) -> None:
         ("show", "a b"),
     ],
 )
-def test_what_is_typed_wrongly(faces: Faces, arguments: tuple[str, ...]) -> None:
+def test_mistakes_in_the_command_line(faces: Faces, arguments: tuple[str, ...]) -> None:
     said = faces(*arguments, "--json")
 
     assert (said.code, said.out) == (2, "")
@@ -172,13 +161,35 @@ def test_refusals_of_aws(code: str, expected: str, words: str) -> None:
     assert "secret" not in detail
 
 
+@pytest.mark.parametrize(
+    ("message", "expected", "words"),
+    [
+        (
+            "User x is not authorized to perform: iam:CreateRole on resource: role/r",
+            "access_denied",
+            "You lack the permission iam:CreateRole on role/r.",
+        ),
+        ("Template format error", "aws_error", "Template format error"),
+    ],
+)
+def test_a_refused_deploy_is_explained_in_the_words_of_aws(
+    message: str, expected: str, words: str
+) -> None:
+    error = ClientError({"Error": {"Code": "AccessDenied", "Message": message}}, "CreateRole")
+
+    found, detail = explain(error, "prod", deploying=True)
+
+    assert found == expected
+    assert words in detail
+
+
 def test_missing_credentials() -> None:
     assert "aws configure" in explain(NoCredentialsError(), "prod")[1]
 
 
 def test_shells_complete_commands_and_stages() -> None:
     def completed(words: str) -> str:
-        return run(
+        return run_faces(
             _FACES_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(words.count(" "))
         ).stdout
 

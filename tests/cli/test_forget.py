@@ -11,7 +11,7 @@ import boto3
 import pytest
 import requests
 
-from facial_recognition.infra.redrive import Queue
+from facial_recognition.infra.failed_events import FailedEventsQueue
 from sample_photographs import photograph, resized
 from tests.cli.conftest import Faces, Terminal
 from tests.support.paths import ROOT
@@ -21,17 +21,17 @@ from tests.support.service import BUCKET, COLLECTION, FAILED_EVENTS, Service
 
 @pytest.fixture
 def both(service: Service) -> Service:
-    """Two people, one with traces everywhere where there can be any."""
+    """Two people; one of them has traces in every place."""
     service.register(photograph("obama.jpg"), name="Barack Obama", personId="obama", consent="v1")
     service.register(photograph("biden.jpg"), name="Joe Biden", personId="biden")
     service.settle()
-    # A photograph with two versions, one that was deleted, one that was never finished.
+    # A photograph with two versions, a deleted one, and an unfinished upload.
     service.upload("faces/obama/new.jpg", photograph("obama2.jpg"))
     service.upload("faces/obama/new.jpg", photograph("obama3.jpg"))
     service.upload("faces/obama/old.jpg", resized(photograph("obama.jpg"), 400))
     service.remove("faces/obama/old.jpg")
     service.s3.create_multipart_upload(Bucket=BUCKET, Key="faces/obama/big.jpg")
-    # A face and a record that nothing accounts for, and events that nobody could handle.
+    # A stray face, a stray record, and failed events.
     service.rekognition.index_faces(
         CollectionId=COLLECTION,
         Image={"Bytes": resized(photograph("obama.jpg"), 420)},
@@ -44,7 +44,7 @@ def both(service: Service) -> Service:
 
 
 def fail(service: Service, key: str) -> None:
-    """Put an event into the queue of those that nobody could handle."""
+    """Put an event into the queue of failed events."""
     record: dict[str, Any] = {
         "timestamp": "2026-01-01T00:00:00.000Z",
         "requestContext": {"functionArn": "arn:aws:lambda:us-east-1:1:function:f:$LATEST"},
@@ -60,9 +60,9 @@ def test_nothing_is_left_of_a_person(faces: Faces, both: Service) -> None:
     both.settle()
     assert said.code == 0, said
     assert said.json["removed"] == {
-        "versions": 5,  # of three photographs, with the mark that one was deleted
+        "versions": 5,  # of three photographs, with a delete marker
         "uploads": 1,
-        "records": 5,  # of two photographs, of their faces, and the stray one
+        "records": 5,  # of two photographs and their faces, and a stray one
         "faces": 3,
         "failedEvents": 1,
     }
@@ -73,7 +73,7 @@ def test_nothing_is_left_of_a_person(faces: Faces, both: Service) -> None:
     assert "obama" not in json.dumps(both.items(), default=str)
     (face,) = both.rekognition.list_faces(CollectionId=COLLECTION)["Faces"]
     assert face["ExternalImageId"].startswith("biden:")
-    failed = Queue(boto3.Session(), FAILED_EVENTS).receive()
+    failed = FailedEventsQueue(boto3.Session(), FAILED_EVENTS).receive()
     assert [event.keys for event in failed] == [["faces/biden/x.jpg"]]
     assert both.whose(photograph("obama.jpg")) is None
     assert both.whose(photograph("biden.jpg")) == "biden"
@@ -145,7 +145,7 @@ def test_nothing_is_left_in_logs_and_files(tmp_path: Path) -> None:
                 f"{api}/register", image, headers=jpeg, params=people, timeout=30
             )
             assert answer.ok
-        requests.post(f"{api}/register", data=b"{", timeout=30)  # an error, for the log
+        requests.post(f"{api}/register", data=b"{", timeout=30)  # an error that is logged
         face_id = wait_for_face(aws)
         requests.post(f"{api}/verify", photograph("obama2.jpg"), headers=jpeg, timeout=30)
         faces("forget", "obama44", "--yes")
@@ -153,7 +153,7 @@ def test_nothing_is_left_in_logs_and_files(tmp_path: Path) -> None:
         traces = ("obama44", "Hussein", face_id, key)
         deadline = time.monotonic() + 30
         while any(trace.encode() in content(data) for trace in traces):
-            assert time.monotonic() < deadline  # also while it goes on running
+            assert time.monotonic() < deadline  # the service is still running
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
         assert process.stdout is not None
@@ -168,7 +168,7 @@ def test_nothing_is_left_in_logs_and_files(tmp_path: Path) -> None:
 
 
 def content(folder: Path) -> bytes:
-    """Return what is in the files of a folder."""
+    """Return the content of all files in a folder."""
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 

@@ -13,7 +13,7 @@ from tests.support.service import TABLE, Service
 
 @pytest.fixture
 def obama(service: Service) -> Service:
-    """The service that knows one person, and a photograph that it cannot use."""
+    """The service with one person, and a photograph without a face."""
     service.register(photograph("obama.jpg"), name="Barack Obama", personId="obama", consent="v1")
     service.upload("faces/obama/sky.jpg", landscape(), Metadata={"name": "Barack%20Obama"})
     service.settle()
@@ -81,7 +81,7 @@ def test_answers_fit_a_terminal(
     assert "  consent v1\n" in shown
 
 
-def test_who_has_no_photographs_now_was_not_forgotten(faces: Faces, obama: Service) -> None:
+def test_a_person_without_photographs_was_not_forgotten(faces: Faces, obama: Service) -> None:
     for key in obama.objects():
         obama.remove(key)
 
@@ -110,7 +110,7 @@ def test_a_person_may_be_named_by_the_folder(
     assert not service.objects()
 
 
-def test_nobody_is_no_person(faces: Faces) -> None:
+def test_an_unknown_person_is_an_error(faces: Faces) -> None:
     said = faces("show", "nobody", "--json")
 
     assert (said.code, said.error["code"]) == (2, "person_unknown")
@@ -160,13 +160,15 @@ def test_a_photograph_too_large_for_a_call_is_made_smaller(
 
 
 def rotated(orientation: int) -> Image.Exif:
-    """Make the note of a camera that was held sideways."""
+    """Return the metadata of a camera that was held sideways."""
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
     return exif
 
 
-def test_a_picture_of_no_one_is_an_error(faces: Faces, obama: Service, tmp_path: Path) -> None:
+def test_a_photograph_without_a_face_is_an_error(
+    faces: Faces, obama: Service, tmp_path: Path
+) -> None:
     path = tmp_path / "sky.jpg"
     path.write_bytes(landscape())
 

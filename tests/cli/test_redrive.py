@@ -4,10 +4,10 @@ from tests.cli.conftest import Faces
 from tests.support.service import Service
 
 
-def test_events_that_failed_are_listed_and_put_through(faces: Faces, service: Service) -> None:
+def test_failed_events_are_listed_and_redriven(faces: Faces, service: Service) -> None:
     denied = [
         Fault("IndexFaces", "error before", call=n, caller="worker", code="Denied", status=400)
-        for n in (1, 2, 3)  # each of the tries
+        for n in (1, 2, 3)  # every try
     ]
     service.aws.faults.script(*denied)
     service.upload("faces/obama/a.jpg", photograph("obama.jpg"))
@@ -17,7 +17,7 @@ def test_events_that_failed_are_listed_and_put_through(faces: Faces, service: Se
     assert [event["keys"] for event in listed] == [["faces/obama/a.jpg"]]
     assert not service.faces()
 
-    assert faces("redrive").out.endswith("1 events put through again\n")
+    assert faces("redrive").out.endswith("1 events given back to their functions\n")
     service.settle()
     assert len(service.faces()) == 1
     assert faces("redrive", "--list", "--json").json == []

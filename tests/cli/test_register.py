@@ -16,7 +16,7 @@ from tests.support.paths import ROOT
 from tests.support.service import BUCKET, COLLECTION, Service, without_events
 
 
-def test_a_folder_is_registered_and_what_failed_is_told(
+def test_a_folder_is_registered_and_failures_are_listed(
     faces: Faces, service: Service, folder: Path
 ) -> None:
     said = faces("register", folder, "--consent", "2026-01", "--json")
@@ -41,7 +41,7 @@ def test_a_folder_is_registered_and_what_failed_is_told(
     service.assert_consistent()
 
 
-def test_once_more_changes_nothing(faces: Faces, service: Service, folder: Path) -> None:
+def test_registering_again_changes_nothing(faces: Faces, service: Service, folder: Path) -> None:
     faces("register", folder, "--consent", "1")
     service.settle()
     before = service.items()
@@ -68,7 +68,7 @@ def test_another_consent_is_recorded(faces: Faces, service: Service, folder: Pat
     service.assert_consistent()
 
 
-def test_what_was_uploaded_by_another_way_is_not_stored_twice(
+def test_an_uploaded_photograph_is_not_stored_twice(
     faces: Faces, service: Service, folder: Path
 ) -> None:
     service.upload("faces/obama/one.jpg", photograph("obama.jpg"))
@@ -87,7 +87,7 @@ def test_what_was_uploaded_by_another_way_is_not_stored_twice(
     service.assert_consistent()
 
 
-def test_of_several_faces_the_largest_is_taken_if_wanted(
+def test_the_largest_of_several_faces_is_taken_if_wanted(
     faces: Faces, service: Service, tmp_path: Path
 ) -> None:
     (tmp_path / "obama").mkdir()
@@ -102,7 +102,7 @@ def test_of_several_faces_the_largest_is_taken_if_wanted(
     assert service.whose(photograph("obama2.jpg")) == "obama"
 
 
-def test_it_is_told_what_to_do_about_a_face(
+def test_failures_say_what_to_do(
     faces: Faces, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HIDE_UNKNOWN_PERSONS", "1")  # from callers, not from operators
@@ -120,7 +120,9 @@ def test_it_is_told_what_to_do_about_a_face(
     assert "--largest" in several["detail"]
 
 
-def test_names_that_are_no_text_fail_alone(faces: Faces, service: Service, tmp_path: Path) -> None:
+def test_file_names_that_are_not_text_fail_alone(
+    faces: Faces, service: Service, tmp_path: Path
+) -> None:
     for name in (b"obama/1.jpg", b"obama/Bad\xff\xfename.jpg", b"Bad\xff\xfename/1.jpg"):
         path = os.path.join(os.fsencode(tmp_path), name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -139,7 +141,7 @@ def test_names_that_are_no_text_fail_alone(faces: Faces, service: Service, tmp_p
     assert (wrong.code, wrong.error["code"]) == (2, "usage")
 
 
-def test_what_cannot_be_looked_into_is_told(
+def test_unreadable_files_and_folders_are_listed(
     faces: Faces, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("empty", "obama/locked", "obama/.hidden", "elsewhere"):
@@ -150,7 +152,7 @@ def test_what_cannot_be_looked_into_is_told(
     scandir = os.scandir
 
     def refuse(path: str) -> object:
-        if Path(path).name == "locked":  # root, who may run this, is refused nothing
+        if Path(path).name == "locked":  # root may run this test, and may read any folder
             raise PermissionError(13, "Permission denied", path)
         return scandir(path)
 
@@ -195,7 +197,7 @@ def test_a_photograph_too_large_for_a_request_goes_straight_to_s3(
     assert service.whose(photograph("obama2.jpg")) == "obama"
 
 
-def test_a_file_too_large_for_rekognition_is_told_in_words_of_the_command(
+def test_a_file_too_large_for_rekognition_is_listed(
     faces: Faces, service: Service, tmp_path: Path
 ) -> None:
     (tmp_path / "obama").mkdir()
@@ -207,7 +209,7 @@ def test_a_file_too_large_for_rekognition_is_told_in_words_of_the_command(
     assert failed["detail"] == "The file has more than 15 MiB."
 
 
-def test_what_ctrl_c_has_stopped_is_gone_on_with(
+def test_the_same_command_continues_after_ctrl_c(
     faces: Faces, service: Service, tmp_path: Path
 ) -> None:
     (tmp_path / "obama").mkdir()
@@ -254,7 +256,7 @@ def test_a_face_that_was_lost_comes_back_where_no_photographs_are_kept(
     monkeypatch.setenv("KEEP_PHOTOGRAPHS", "0")
     (tmp_path / "obama").mkdir()
     (tmp_path / "obama" / "1.jpg").write_bytes(photograph("obama.jpg"))
-    with without_events(service):  # which here would be handled with the application's settings
+    with without_events(service):  # the handlers run with other settings
         faces("register", tmp_path, "--wait", 0)
         faces("check", "--repair")
         assert len(service.faces()) == 1
@@ -268,8 +270,8 @@ def test_a_face_that_was_lost_comes_back_where_no_photographs_are_kept(
     assert len(service.faces()) == 1
 
 
-def test_what_is_throttled_is_tried_again(faces: Faces, service: Service, folder: Path) -> None:
-    # boto3 tries three times by itself; the fourth comes from the command.
+def test_throttled_calls_are_retried(faces: Faces, service: Service, folder: Path) -> None:
+    # boto3 makes three tries; the command makes the fourth.
     service.aws.faults.script(
         *(Fault("DetectFaces", "throttle", call=call) for call in range(1, 13))
     )

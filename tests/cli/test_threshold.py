@@ -27,7 +27,7 @@ def test_it_is_measured_on_photographs(faces: Faces, service: Service, tmp_path:
 
     said = faces("threshold", "--photos", tmp_path / "photos", "--plot", plot, "--json")
 
-    # Three pairs of two people cannot show that one of a thousand is accepted.
+    # Three pairs of two people cannot show a false accept rate of a thousandth.
     assert said.code == 1
     assert said.json["recommended"] is None
     assert said.json["lowestRate"] > 0.5
@@ -46,11 +46,11 @@ def test_it_is_measured_on_photographs(faces: Faces, service: Service, tmp_path:
     assert "confidence" in shown
     assert re.search(r"^threshold +99 *$", shown, re.MULTILINE)
     assert re.search(r"^false accepts +0 of 3 *$", shown, re.MULTILINE)
-    assert "2 people tell too little of others" in shown
+    assert "2 people are too few to recommend a threshold" in shown
 
 
 @pytest.mark.parametrize(("people", "is_recommended"), [(5, False), (19, False), (20, True)])
-def test_of_few_people_nothing_is_recommended(people: int, is_recommended: bool) -> None:
+def test_few_people_give_no_recommendation(people: int, is_recommended: bool) -> None:
     names = [f"p{number}" for number in range(people) for _ in range(3)]
 
     report = recommend(names, similarities(1, people=people), [], wanted=0.1, at=95)
@@ -68,7 +68,7 @@ def test_a_plot_that_cannot_be_drawn_costs_no_call(
     assert (said.code, said.error["code"]) == (2, "plot")
 
 
-def test_what_was_measured_is_told_before_it_is_drawn(
+def test_the_measurement_is_printed_before_it_is_drawn(
     faces: Faces, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -94,13 +94,13 @@ def test_one_person_is_not_enough(faces: Faces, tmp_path: Path) -> None:
 
 
 def similarities(seed: int, people: int = 60, each: int = 3, alike: float = 0.0) -> Similarities:
-    """Make up similarities: of pairs of two people 50 on average, of one 80; deviation 10.
+    """Return random similarities: pairs of two people have mean 50, pairs of one 80; deviation 10.
 
     Args:
         seed: of the random numbers.
         people: how many.
         each: photographs of each.
-        alike: how much some people resemble all others more than others do.
+        alike: standard deviation of how much each person resembles all others.
     """
     random = np.random.default_rng(seed)
     whose = np.repeat(np.arange(people), each)
@@ -112,10 +112,10 @@ def similarities(seed: int, people: int = 60, each: int = 3, alike: float = 0.0)
 
 
 @pytest.mark.parametrize("alike", [0.0, 2.0])
-def test_what_is_recommended_holds_for_other_people(alike: float) -> None:
-    """Of recommendations at 95 % confidence, few are too low for people of the same kind.
+def test_a_recommendation_holds_for_other_people(alike: float) -> None:
+    """Few recommendations at 95 % confidence are too low for other people of the same kind.
 
-    With 60 people who are unlike each other in how much they resemble others, it is not quite 95 %.
+    The confidence is a little below 95 % with 60 people whose resemblance to others varies.
     """
     wanted = 0.01
     others = [similarities(seed, people=300, alike=alike).impostor for seed in (101, 102, 103)]
@@ -126,12 +126,12 @@ def test_what_is_recommended_holds_for_other_people(alike: float) -> None:
         assert threshold is not None
         accepted = len(population) - np.searchsorted(population, threshold)
         too_low += accepted / len(population) > wanted
-    # Of 60 with a chance of 1 in 10 each, more than 12 happens once in a hundred times; if pairs
-    # were counted as independent, 16 would be.
+    # If each of 60 fails with probability 0.1, more than 12 fail once in a hundred runs. With pairs
+    # counted as independent, 16 would fail.
     assert too_low <= 12
 
 
-def test_resemblance_makes_less_sure() -> None:
+def test_resemblance_widens_the_bounds() -> None:
     assert similarities(1).impostor_design_effect < 1.5
     assert similarities(1, alike=2.0).impostor_design_effect > 3
 

@@ -13,7 +13,7 @@ from tests.support.service import BUCKET, Service
 
 @pytest.fixture
 def registered(service: Service) -> Service:
-    """The service with two people, and a file that is no photograph."""
+    """The service with two people, and a file that is not a photograph."""
     name = {"name": "Barack%20Obama", "consent": "v1"}
     service.upload("faces/obama/a b+ü.jpg", photograph("obama.jpg"), Metadata=name)
     service.upload("faces/biden/../b.jpg", photograph("biden.jpg"))
@@ -38,7 +38,7 @@ def test_people_are_moved_to_another_stage(
     assert person == {"personId": "obama", "name": "Barack Obama"}
     shown = faces("show", "obama", "--json").json
     assert shown["photographs"][0]["consent"] == "v1"
-    # The trail came along, and is gone on with.
+    # The trail was imported, and continues.
     assert [event["event"] for event in shown["trail"]] == ["registered", "registered"]
 
 
@@ -46,7 +46,9 @@ def test_both_can_be_done_again(faces: Faces, registered: Service, tmp_path: Pat
     out = tmp_path / "out"
     faces("export", out)
     manifest = (out / "manifest.jsonl").read_bytes()
-    (out / "manifest.jsonl").write_bytes(manifest.splitlines()[0] + b'\n{"key": "fa')  # stopped
+    (out / "manifest.jsonl").write_bytes(
+        manifest.splitlines()[0] + b'\n{"key": "fa'
+    )  # as a stopped export leaves it
     before = registered.versions()
 
     again = faces("export", out, "--json")
@@ -59,7 +61,9 @@ def test_both_can_be_done_again(faces: Faces, registered: Service, tmp_path: Pat
     assert registered.versions() == before
 
 
-def test_what_is_gone_leaves_the_folder(faces: Faces, registered: Service, tmp_path: Path) -> None:
+def test_removed_photographs_leave_the_folder(
+    faces: Faces, registered: Service, tmp_path: Path
+) -> None:
     faces("export", tmp_path / "out")
     registered.remove("faces/obama/a b+ü.jpg")
 
@@ -94,7 +98,9 @@ def test_damage_and_forgery_are_seen(faces: Faces, registered: Service, tmp_path
     assert (refused.code, refused.error["code"]) == (2, "damaged")
 
 
-def test_what_is_missing_fails_alone(faces: Faces, registered: Service, tmp_path: Path) -> None:
+def test_missing_files_and_damaged_lines_fail_alone(
+    faces: Faces, registered: Service, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     faces("export", out)
     manifest = out / "manifest.jsonl"
@@ -121,7 +127,7 @@ def test_an_empty_stage_can_be_moved(faces: Faces, service: Service, tmp_path: P
     assert (imported.code, imported.json["photographs"]) == (0, 0)
 
 
-def test_what_is_there_does_not_keep_to_the_rate(
+def test_stored_photographs_do_not_count_towards_the_rate(
     faces: Faces, registered: Service, tmp_path: Path
 ) -> None:
     faces("export", tmp_path / "out")
@@ -136,7 +142,7 @@ def test_what_is_there_does_not_keep_to_the_rate(
 @pytest.mark.parametrize(
     ("command", "call"), [("export", "Photographs.read"), ("import", "Photographs.put")]
 )
-def test_what_ctrl_c_has_stopped_is_told(
+def test_ctrl_c_ends_with_a_report(
     faces: Faces,
     registered: Service,
     tmp_path: Path,
@@ -157,7 +163,7 @@ def test_what_ctrl_c_has_stopped_is_told(
     said, as_json = faces(command, out), faces(command, out, "--json")
 
     assert (said.code, as_json.code) == (130, 130)
-    assert "Interrupted: the same command goes on from here." in said.out
+    assert "Interrupted. The same command continues from here." in said.out
     assert as_json.json["interrupted"]
 
 

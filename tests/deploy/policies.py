@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from chalicelib.settings import Settings
-from facial_recognition.infra.stages import Names, point
+from facial_recognition.infra.policies import ResourceNames, with_names_of
 from localaws.middleware.permissions.grants import as_table
 from tests.deploy.deployment import FUNCTION, ROOT
 
@@ -20,7 +20,7 @@ FILES = {
 def committed(function: str) -> Any:
     """Read the policy of a function as it is in the repository, whose names a deploy changes."""
     document = json.loads((ROOT / ".chalice" / FILES[function]).read_text())
-    return point(document, Names(Settings(), "*", "*"), function)
+    return with_names_of(document, ResourceNames(Settings(), "*", "*"), function)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The project deployed to the embedded AWS, by the command that a person uses."""
+"""The project, deployed to the embedded AWS by ``faces deploy``."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.infra.project import ProjectCopy
 def built(
     aws: EmbeddedAWS, project: Project, tmp_path_factory: pytest.TempPathFactory
 ) -> ProjectCopy:
-    """A copy of the project with its package, which takes pip a while to build."""
+    """A copy of the project with its package, which pip builds slowly."""
     copy = ProjectCopy(tmp_path_factory.mktemp("built"))
     aws.reset()
     copy.deploy()
@@ -23,7 +23,7 @@ def built(
 
 @pytest.fixture
 def copy(aws: EmbeddedAWS, built: ProjectCopy, tmp_path: Path) -> Iterator[ProjectCopy]:
-    """A fresh copy of the project, and an account with nothing in it."""
+    """A fresh copy of the project, and an empty account."""
     aws.reset()
     copy = ProjectCopy(tmp_path)
     copy.take_packages(built)

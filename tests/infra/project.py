@@ -1,4 +1,4 @@
-"""A copy of the project that tests may deploy: a deploy writes into the project's configuration."""
+"""A copy of the project to deploy: a deploy writes into the project's configuration."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 
 from chalicelib.settings import Settings
-from facial_recognition.infra.stages import Stage
+from facial_recognition.infra.stages import StageConfig
 
 ROOT = Path(__file__).parent.parent.parent
 DEPLOYED_WITH = [
@@ -22,16 +22,20 @@ DEPLOYED_WITH = [
     ".chalice",
 ]
 BUILT = Path(".chalice") / "deployments"
-"""Where Chalice keeps the packages that it has built."""
+"""The folder in which Chalice keeps the packages that it built."""
 ACCOUNT, REGION = "123456789012", "us-east-1"
 BUCKET = f"facial-recognition-prod-data-{ACCOUNT}-{REGION}"
 
 
 class ProjectCopy:
-    """The project as somebody has cloned it."""
+    """The project as in a fresh clone."""
 
     def __init__(self, folder: Path) -> None:
-        """Copy what a deploy takes into a folder."""
+        """Copy the files that a deploy needs.
+
+        Args:
+            folder: the folder of the copy.
+        """
         self.folder = folder
         leave = shutil.ignore_patterns("__pycache__", "deployed", "deployments")
         for name in DEPLOYED_WITH:
@@ -42,7 +46,7 @@ class ProjectCopy:
                 shutil.copy(source, folder / name)
 
         stage = self.stage()
-        # As before any deploy, which notes there what it has made.
+        # As before the first deploy, which writes the names of the resources there.
         settings = Settings()
         stage.environment.update(
             FACES_BUCKET=settings.faces_bucket,
@@ -53,21 +57,21 @@ class ProjectCopy:
             AUTH="api-key",
         )
         stage.environment.pop("CORS_ORIGIN", None)
-        # They need a second deploy of the application, and most tests are about other things.
+        # The pages need a second deploy of the application, and most tests do not need them.
         stage.config["deploy"] = {"without": ["pages"]}
         stage.save()
 
     def with_pages(self) -> None:
-        """Let the pages be deployed, too, as they are for anybody else."""
+        """Deploy the pages too, as a fresh clone does."""
         stage = self.stage()
-        del stage.deploy["without"]
+        del stage.deploy_options["without"]
         stage.save()
 
-    def run(self, module: str, *options: str, **environment: str) -> "Done":
-        """Run ``python -m facial_recognition.infra.<module> --stage prod`` with further options."""
+    def run(self, command: str, *options: str, **environment: str) -> "Done":
+        """Run a command of ``faces``, on stage ``prod`` unless the options name another."""
         stage = () if "--stage" in options else ("--stage", "prod")
         done = subprocess.run(
-            [sys.executable, "-m", f"facial_recognition.infra.{module}", *stage, *options],
+            [sys.executable, "-m", "facial_recognition.cli", command, *stage, *options],
             cwd=self.folder,
             env={**os.environ, **environment},
             capture_output=True,
@@ -78,30 +82,36 @@ class ProjectCopy:
         return Done(done.returncode, done.stdout, done.stderr)
 
     def chalice(self, *arguments: str) -> None:
-        """Run a command of Chalice's, and expect that it succeeds."""
+        """Run a command of Chalice, which has to succeed."""
         chalice = Path(sys.executable).with_name("chalice")
         subprocess.run([chalice, *arguments], cwd=self.folder, check=True, capture_output=True)
 
     def deploy(self, *options: str) -> "Done":
-        """Deploy, and expect that it succeeds."""
+        """Deploy, which has to succeed."""
         done = self.run("deploy", *options)
         assert done.code == 0, done.said + done.error
         return done
 
-    def stage(self, name: str = "prod") -> Stage:
+    def stage(self, name: str = "prod") -> StageConfig:
         """Read a stage as it is now."""
-        return Stage(name, self.folder / ".chalice")
+        return StageConfig(name, self.folder / ".chalice")
 
     def take_packages(self, other: "ProjectCopy") -> None:
-        """Take over what Chalice has built for another copy of the same code."""
+        """Copy the packages that Chalice built for another copy of the same code."""
         shutil.copytree(other.folder / BUILT, self.folder / BUILT)
 
 
 class Done:
-    """What a command came to."""
+    """The exit code and the output of a command."""
 
     def __init__(self, code: int, said: str, error: str) -> None:
-        """Take its exit code and what it wrote."""
+        """Keep the results.
+
+        Args:
+            code: the exit code.
+            said: standard output.
+            error: standard error.
+        """
         self.code = code
         self.said = said
         self.error = error

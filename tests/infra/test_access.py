@@ -1,4 +1,4 @@
-"""What ``AUTH`` makes of the API that Chalice describes to API Gateway."""
+"""The API that Chalice describes to API Gateway, for each ``AUTH``."""
 
 import json
 import os
@@ -21,7 +21,7 @@ print(json.dumps(SwaggerGenerator("us-east-1", {"api_handler_arn": arn}).generat
 
 
 def described(**environment: str) -> dict[str, Any]:
-    """Return the Swagger document of the application under an environment."""
+    """Return the Swagger document of the application with these environment variables."""
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         cwd=ROOT,

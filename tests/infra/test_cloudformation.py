@@ -1,4 +1,4 @@
-"""The embedded AWS's CloudFormation: what templates say, and what becomes of stacks."""
+"""CloudFormation of the embedded AWS: templates, change sets and stacks."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -43,7 +43,7 @@ def stacks(aws: EmbeddedAWS, project: Project) -> Iterator[Any]:
 def change(
     stacks: Any, kind: str, text: str, *, imports: bool = False, **parameters: str
 ) -> dict[str, Any]:
-    """Make and execute a change set; return what became of the stack."""
+    """Make and execute a change set, and return the stack."""
     stacks.create_change_set(
         StackName="s",
         ChangeSetName="c",
@@ -97,7 +97,7 @@ def test_a_change_set_keeps_its_name_from_others_until_it_is_executed(stacks: An
     stacks.create_change_set(**{**given, "ChangeSetType": "UPDATE"}, TemplateBody=text)
 
 
-def test_a_deploy_goes_on_where_one_was_stopped_before_its_change_set_was_executed(
+def test_a_deploy_continues_after_one_that_stopped_before_its_change_set_was_executed(
     stacks: Any,
 ) -> None:
     class Stopped(Exception):
@@ -107,14 +107,14 @@ def test_a_deploy_goes_on_where_one_was_stopped_before_its_change_set_was_execut
         raise Stopped(said)
 
     given = {"Application": "x", "BucketName": "box-a", "Alarms": "false"}
-    deploy = partial(data.deploy, boto3.Session(), "s", data.TEMPLATE, given)
+    deploy = partial(data.deploy, boto3.Session(), "s", given)
     with pytest.raises(Stopped, match="creating"):
         deploy(stop)
 
     assert deploy([].append).outputs["BucketName"] == "box-a"
 
 
-def test_a_deleted_stack_takes_along_what_is_not_retained(stacks: Any) -> None:
+def test_deleting_a_stack_deletes_resources_that_are_not_retained(stacks: Any) -> None:
     change(stacks, "CREATE", BUCKET, Name="a")
 
     stacks.delete_stack(StackName="s")
@@ -124,7 +124,7 @@ def test_a_deleted_stack_takes_along_what_is_not_retained(stacks: Any) -> None:
         stacks.describe_stacks(StackName="s")
 
 
-def test_what_is_there_already_makes_a_stack_fail(stacks: Any) -> None:
+def test_an_existing_resource_makes_a_stack_fail(stacks: Any) -> None:
     boto3.client("s3").create_bucket(Bucket="box-a")
 
     found = change(stacks, "CREATE", BUCKET, Name="a")
@@ -137,7 +137,7 @@ def test_what_is_there_already_makes_a_stack_fail(stacks: Any) -> None:
     ]
     assert event["LogicalResourceId"] == "Box"
     assert "already exists" in event["ResourceStatusReason"]
-    boto3.client("s3").head_bucket(Bucket="box-a")  # it was not made by the stack
+    boto3.client("s3").head_bucket(Bucket="box-a")  # the stack did not make it, so it stays
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_what_is_there_already_makes_a_stack_fail(stacks: Any) -> None:
         ('!Sub "box-${Name}"', "Retain", "ROLLBACK_COMPLETE"),
     ],
 )
-def test_only_what_is_named_by_a_literal_and_retained_is_adopted(
+def test_only_retained_resources_with_literal_names_are_adopted(
     stacks: Any, name: str, policy: str, status: str
 ) -> None:
     boto3.client("s3").create_bucket(Bucket="box-a")
@@ -161,7 +161,7 @@ def test_only_what_is_named_by_a_literal_and_retained_is_adopted(
     assert found["StackStatus"] == status
 
 
-def test_a_queue_is_never_adopted_for_its_address_is_made_up(stacks: Any) -> None:
+def test_a_queue_is_never_adopted_because_aws_makes_its_address(stacks: Any) -> None:
     boto3.client("sqs").create_queue(QueueName="q")
     queue = "{Type: AWS::SQS::Queue, DeletionPolicy: Retain, Properties: {QueueName: q}}"
 
@@ -188,7 +188,6 @@ def test_a_stack_whose_making_failed_is_made_again(stacks: Any) -> None:
     made = data.deploy(
         boto3.Session(),
         "s",
-        data.TEMPLATE,
         {"Application": "x", "BucketName": "box-a", "Alarms": "false"},
         said.append,
     )

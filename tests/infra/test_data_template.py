@@ -1,4 +1,4 @@
-"""What ``infra/data.yaml`` says of the data, and of who hears when something goes wrong."""
+"""The data resources and alarms that ``data.yaml`` describes."""
 
 import json
 import subprocess
@@ -26,7 +26,7 @@ def template(**parameters: str) -> Template:
 
 
 def properties(name: str, **parameters: str) -> dict[str, Any]:
-    """Return a resource's properties, in which the other resources are called by their names."""
+    """Return a resource's properties, with references to other resources by their names."""
     found = template(**parameters).resources[name]["Properties"]
     assert isinstance(found, dict)
     return found
@@ -51,10 +51,10 @@ def test_a_queue_is_not_left_in_the_way_of_the_next_stack() -> None:
     assert template().resources["FailedEvents"].get("DeletionPolicy", "Delete") == "Delete"
 
 
-def test_names_are_written_out_where_they_name_something() -> None:
+def test_the_resources_of_the_template_get_literal_names() -> None:
     given = data.parameters(Settings(), "app", "prod", alarms=True)
 
-    sent = Template(data.named(data.TEMPLATE.read_text(), given), given, PSEUDO)
+    sent = Template(data.with_literal_names(data.TEMPLATE.read_text(), given), given, PSEUDO)
 
     for name in DATA:
         identifier = TYPES[sent.resources[name]["Type"]].identifier
@@ -80,11 +80,11 @@ def test_photographs_come_and_go_encrypted_only() -> None:
     assert statement["Effect"] == "Deny"
     assert statement["Principal"] == "*"
     assert statement["Action"] == "s3:*"
-    assert len(statement["Resource"]) == 2  # the bucket and what is in it
+    assert len(statement["Resource"]) == 2  # the bucket and its objects
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-def test_what_was_removed_is_forgotten_in_a_month() -> None:
+def test_removed_photographs_are_deleted_within_a_month() -> None:
     rules = properties("Photographs")["LifecycleConfiguration"]["Rules"]
     said = {key: value for rule in rules for key, value in rule.items()}
 

@@ -8,7 +8,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from facial_recognition.infra import deploy
+from facial_recognition.infra.errors import missing_permission
+from facial_recognition.infra.quotas import limit_index_rate
 from localaws.middleware.faults import Fault
 from localaws.server import EmbeddedAWS
 from tests.infra.project import ACCOUNT, BUCKET, ProjectCopy, api_key, functions, rest_apis
@@ -39,7 +40,7 @@ def test_api_gateways_errors_are_put_back_after_each_deploy_of_chalice(copy: Pro
     assert gateway.get_gateway_responses(restApiId=rest_apis()[0])["items"] == before
 
 
-def test_another_machine_goes_on_with_what_was_deployed(copy: ProjectCopy) -> None:
+def test_another_machine_continues_with_the_same_api(copy: ProjectCopy) -> None:
     copy.deploy()
     before = rest_apis()
     shutil.rmtree(copy.folder / ".chalice" / "deployed")
@@ -76,13 +77,13 @@ def test_data_survives_its_stack_and_is_adopted_by_the_next(copy: ProjectCopy) -
     boto3.client("cloudformation").delete_stack(StackName="facial-recognition-prod-data")
 
     boto3.client("s3").head_object(Bucket=BUCKET, Key="faces/ada/ada.jpg")
-    assert "QueueUrls" not in boto3.client("sqs").list_queues()  # which no stack could adopt
+    assert "QueueUrls" not in boto3.client("sqs").list_queues()  # no stack could adopt it
     done = copy.deploy()
     assert "facial-recognition-prod-data: created" in done.said
     boto3.client("s3").head_object(Bucket=BUCKET, Key="faces/ada/ada.jpg")
 
 
-def test_data_is_deleted_only_when_it_is_asked_for_twice(copy: ProjectCopy) -> None:
+def test_data_is_deleted_only_after_a_confirmation(copy: ProjectCopy) -> None:
     copy.deploy()
     for body in (b"photograph", b"another"):
         boto3.client("s3").put_object(Bucket=BUCKET, Key="faces/ada/ada.jpg", Body=body)
@@ -100,7 +101,7 @@ def test_data_is_deleted_only_when_it_is_asked_for_twice(copy: ProjectCopy) -> N
     assert "QueueUrls" not in boto3.client("sqs").list_queues()
 
 
-def test_persons_are_forgotten_where_that_was_asked_for(copy: ProjectCopy) -> None:
+def test_a_deploy_schedules_the_forgetting_of_people(copy: ProjectCopy) -> None:
     today = datetime.now(UTC).date()
     copy.deploy("--forget-after-days", "90")
     environment = copy.stage().environment
@@ -171,8 +172,8 @@ def test_the_pages_are_published_and_may_call_the_api(copy: ProjectCopy) -> None
     assert origins == {f"'{made['PagesUrl']}'"}
 
 
-def test_all_but_the_pages_is_deployed_where_they_cannot_be_made(copy: ProjectCopy) -> None:
-    boto3.client("cloudfront").create_origin_access_control(  # and so the stack cannot make it
+def test_everything_else_is_deployed_if_the_pages_cannot_be(copy: ProjectCopy) -> None:
+    boto3.client("cloudfront").create_origin_access_control(  # so that the stack cannot make it
         OriginAccessControlConfig={
             "Name": "facial-recognition-prod-pages-us-east-1",
             "OriginAccessControlOriginType": "s3",
@@ -193,7 +194,7 @@ def test_all_but_the_pages_is_deployed_where_they_cannot_be_made(copy: ProjectCo
     copy.deploy("--without", "pages")
 
 
-def test_pages_of_ones_own_are_named_and_stay_so(copy: ProjectCopy) -> None:
+def test_the_origin_of_other_pages_is_kept(copy: ProjectCopy) -> None:
     copy.deploy("--without", "pages", "--cors-origin", "https://faces.example.org")
 
     done = copy.deploy("--without", "alarms")
@@ -202,7 +203,7 @@ def test_pages_of_ones_own_are_named_and_stay_so(copy: ProjectCopy) -> None:
     assert copy.stage().environment["CORS_ORIGIN"] == "https://faces.example.org"
 
 
-def test_a_stage_that_is_traced_may_send_traces_and_no_other(copy: ProjectCopy) -> None:
+def test_only_a_traced_stage_may_send_traces(copy: ProjectCopy) -> None:
     stage = copy.stage()
     stage.config["xray"] = True
     stage.save()
@@ -222,7 +223,7 @@ def test_a_stage_that_is_traced_may_send_traces_and_no_other(copy: ProjectCopy) 
         assert "xray" not in file.read_text()
 
 
-# --- accounts as people have them ---
+# --- accounts with restrictions ---
 
 
 def test_an_existing_role_is_used_and_none_is_made(copy: ProjectCopy) -> None:
@@ -247,12 +248,12 @@ def test_a_new_account_may_not_reserve_executions(copy: ProjectCopy, aws: Embedd
     assert "ReservedConcurrentExecutions" not in reserved
 
 
-def test_what_is_left_out_is_warned_of_and_stays_left_out(copy: ProjectCopy) -> None:
+def test_a_deploy_warns_of_steps_that_are_left_out(copy: ProjectCopy) -> None:
     copy.deploy("--without", "alarms,gateway-responses")
 
     done = copy.deploy()
 
-    assert "warning: without alarms: nobody is told" in done.said
+    assert "warning: without alarms: nobody hears" in done.said
     assert boto3.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
     done = copy.run("deploy", "--without", "everything")
     assert (done.code, done.said) == (1, "")
@@ -271,19 +272,19 @@ def make_what_the_old_guide_says() -> None:
 
 
 def recovery_of(table: str) -> str:
-    """Say whether a table can be restored to any point in time."""
+    """Return the status of a table's point-in-time recovery."""
     found = boto3.client("dynamodb").describe_continuous_backups(TableName=table)
     described = found["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
     return described["PointInTimeRecoveryStatus"]
 
 
-def test_resources_of_the_old_guide_are_taken_over(copy: ProjectCopy) -> None:
+def test_resources_made_by_hand_are_adopted(copy: ProjectCopy) -> None:
     make_what_the_old_guide_says()
     dynamodb = boto3.client("dynamodb")
 
     done = copy.deploy("--data-stack", "existing")
 
-    assert "warning: it keeps no versions" in done.said
+    assert "warning: the bucket keeps no versions" in done.said
     assert copy.stage().environment["FACES_BUCKET"] == "facial-recognition-data-bucket"
     table = dynamodb.describe_table(TableName="face-metadata")["Table"]
     assert [index["IndexName"] for index in table["GlobalSecondaryIndexes"]] == ["personId-index"]
@@ -297,7 +298,7 @@ def test_resources_of_the_old_guide_are_taken_over(copy: ProjectCopy) -> None:
     url = sqs.get_queue_url(QueueName="facial-recognition-failed-events")["QueueUrl"]
     queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     assert queue["MessageRetentionPeriod"] == str(14 * 24 * 3600)
-    copy.deploy()  # and again, without saying it again
+    copy.deploy()  # the option is kept
 
 
 def test_a_new_table_is_given_time_until_it_can_be_backed_up(
@@ -315,7 +316,7 @@ def test_a_new_table_is_given_time_until_it_can_be_backed_up(
     assert recovery_of("face-audit") == "ENABLED"
 
 
-def test_a_table_that_a_stopped_deploy_has_left_without_backups_is_given_them(
+def test_a_table_that_a_stopped_deploy_left_without_backups_gets_them(
     copy: ProjectCopy, aws: EmbeddedAWS
 ) -> None:
     make_what_the_old_guide_says()
@@ -339,7 +340,7 @@ def test_a_table_that_a_stopped_deploy_has_left_without_backups_is_given_them(
         (["bucket", "other table"], "must have the hash key faceId"),
     ],
 )
-def test_existing_resources_that_do_not_fit_are_named(
+def test_resources_that_cannot_be_adopted_are_named(
     copy: ProjectCopy, made: list[str], message: str
 ) -> None:
     if "bucket" in made:
@@ -359,24 +360,24 @@ def test_existing_resources_that_do_not_fit_are_named(
     assert functions() == {}
 
 
-# --- what keeps a deploy from being made ---
+# --- errors ---
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--auth", "none"], "OPEN_TO_ALL=yes"),
-        (["--auth", "iam", "--without", ""], "with AUTH=iam say WITHOUT=pages"),
+        (["--auth", "iam", "--without", ""], "With AUTH=iam, add --without pages"),
         (["--auth", "cognito"], "COGNITO_USER_POOL_ARN"),
         (["--auth", "password"], "AUTH"),
-        (["--without", "usage-plan"], "an API key opens nothing without a usage plan"),
+        (["--without", "usage-plan"], "API keys do not work without a usage plan"),
         (["--stage", "dev"], "is for the embedded AWS"),
-        (["--role-arn", "LabRole"], "ROLE_ARN is like arn:aws:iam::123456789012:role/LabRole"),
-        (["--alarm-email", "me"], "ALARM_EMAIL is no e-mail address"),
+        (["--role-arn", "LabRole"], "an ARN like arn:aws:iam::123456789012:role/LabRole"),
+        (["--alarm-email", "me"], "--alarm-email (ALARM_EMAIL) takes an e-mail address"),
         (["--stage", "Not-A-Stage"], "up to 20 small letters and digits"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(
+def test_options_that_cannot_be_used_are_refused(
     copy: ProjectCopy, options: list[str], message: str
 ) -> None:
     done = copy.run("deploy", *options)
@@ -387,7 +388,7 @@ def test_what_cannot_be_meant_is_refused(
     assert functions() == {}
 
 
-def test_nothing_is_undeployed_of_the_stage_of_this_machine(copy: ProjectCopy) -> None:
+def test_the_local_stage_is_not_undeployed(copy: ProjectCopy) -> None:
     done = copy.run("undeploy", "--stage", "dev")
 
     assert done.code == 1
@@ -403,7 +404,7 @@ def test_a_name_that_is_too_long_for_a_bucket_is_refused_before_anything_is_writ
     done = copy.run("deploy", "--stage", "a" * 17)
 
     assert done.code == 1
-    assert "in us-east-1 it may have 16 characters" in done.error
+    assert "In us-east-1 it may have 16 characters" in done.error
     assert (copy.folder / ".chalice" / "config.json").read_text() == before
     assert sorted(copy.folder.rglob("*")) == files
 
@@ -412,7 +413,10 @@ def test_a_region_without_rekognition_is_refused(copy: ProjectCopy) -> None:
     done = copy.run("deploy", AWS_DEFAULT_REGION="mx-central-1")
 
     assert done.code == 1
-    assert "there is no Rekognition in mx-central-1, but in ap-northeast-1, " in done.error
+    assert (
+        "There is no Rekognition in mx-central-1. Take one of these regions: ap-northeast-1, "
+        in done.error
+    )
     assert boto3.client("s3").list_buckets()["Buckets"] == []
 
 
@@ -425,9 +429,8 @@ def test_a_region_without_rekognition_is_refused(copy: ProjectCopy) -> None:
         ("eu-central-1", "20", "20"),
     ],
 )
-def test_a_stage_keeps_to_what_rekognition_allows_in_its_region(
+def test_the_index_rate_keeps_to_the_quota_of_the_region(
     copy: ProjectCopy,
-    capsys: pytest.CaptureFixture[str],
     region: str,
     said: str,
     rate: str | None,
@@ -436,24 +439,24 @@ def test_a_stage_keeps_to_what_rekognition_allows_in_its_region(
     if said:
         stage.environment["INDEX_RATE"] = said
 
-    deploy.keep_to_quota(stage, region)
+    warned: list[str] = []
+    limit_index_rate(stage, region, warned.append)
 
     assert stage.environment.get("INDEX_RATE") == rate
-    warned = capsys.readouterr().out
-    assert warned.count("\n") == (rate == "4")
-    assert ("in eu-central-1" in warned) == (rate == "4")
+    assert len(warned) == (rate == "4")
+    assert ("in eu-central-1" in "".join(warned)) == (rate == "4")
 
 
-def test_a_deploy_says_what_it_makes_of_its_region(copy: ProjectCopy) -> None:
+def test_a_deploy_reports_a_lower_index_rate(copy: ProjectCopy) -> None:
     there: Any = {"AWS_DEFAULT_REGION": "eu-central-1"}
 
     done = copy.run("deploy", "--data-stack", "existing", **there)
 
     assert "warning: INDEX_RATE is 4 now" in done.said
-    assert "There is no bucket" in done.error  # and that is as far as it comes here
+    assert "There is no bucket" in done.error  # the deploy stops here
 
 
-def test_an_open_api_can_be_had_by_saying_so(copy: ProjectCopy) -> None:
+def test_an_open_api_needs_a_confirmation(copy: ProjectCopy) -> None:
     done = copy.deploy("--auth", "none", "--open-to-all")
 
     assert "warning: AUTH=none" in done.said
@@ -478,7 +481,7 @@ def test_a_failed_stack_says_why(copy: ProjectCopy) -> None:
     assert "ApiFunctionErrorsAlarm: AWS::CloudWatch::Alarm of this name already exists" in (
         done.error
     )
-    boto3.client("s3").head_bucket(Bucket=BUCKET)  # which the next deploy goes on with
+    boto3.client("s3").head_bucket(Bucket=BUCKET)  # the next deploy continues with it
     boto3.client("cloudwatch").delete_alarms(AlarmNames=["facial-recognition-prod-errors"])
     copy.deploy()
 
@@ -494,7 +497,7 @@ def test_missing_credentials_are_named(copy: ProjectCopy) -> None:
     )
 
     assert done.code == 1
-    assert "there are no AWS credentials" in done.error
+    assert "There are no AWS credentials" in done.error
 
 
 @pytest.mark.parametrize(
@@ -504,12 +507,12 @@ def test_missing_credentials_are_named(copy: ProjectCopy) -> None:
             "An error occurred (AccessDenied) when calling the CreateRole operation: User:"
             " arn:aws:iam::1:user/x is not authorized to perform: iam:CreateRole on resource:"
             " arn:aws:iam::1:role/r because no identity-based policy allows it",
-            "you lack the permission iam:CreateRole on arn:aws:iam::1:role/r.",
+            "You lack the permission iam:CreateRole on arn:aws:iam::1:role/r.",
         ),
         ("User is not authorized to perform: logs:PutRetentionPolicy", "logs:PutRetentionPolicy"),
         ("The bucket is full", ""),
     ],
 )
 def test_a_missing_permission_is_named(said: str, message: str) -> None:
-    assert deploy.explain(said).startswith(message) or message in deploy.explain(said)
-    assert bool(deploy.explain(said)) == bool(message)
+    assert message in missing_permission(said)
+    assert bool(missing_permission(said)) == bool(message)

@@ -1,4 +1,4 @@
-"""What is there once the application is deployed."""
+"""The resources of a deployed application."""
 
 import json
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import boto3
 import pytest
 
-from facial_recognition.infra import application
+from facial_recognition.infra import application, quotas
 from localaws.server import EmbeddedAWS
 from tests.infra.project import (
     ACCOUNT,
@@ -28,7 +28,7 @@ HANDLERS = {
 def deployed(
     aws: EmbeddedAWS, built: ProjectCopy, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ProjectCopy]:
-    """A copy of the project that is deployed, for all tests of this file."""
+    """A deployed copy of the project, for all tests of this file."""
     aws.reset()
     copy = ProjectCopy(tmp_path_factory.mktemp("deployed"))
     copy.take_packages(built)
@@ -107,7 +107,7 @@ def test_only_this_bucket_and_this_api_may_invoke_the_functions(deployed: Projec
         assert source.startswith(f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{rest_apis()[0]}/")
 
 
-def test_the_bucket_tells_the_handlers_of_photographs_only(deployed: ProjectCopy) -> None:
+def test_the_bucket_sends_events_about_photographs_only(deployed: ProjectCopy) -> None:
     found = boto3.client("s3").get_bucket_notification_configuration(Bucket=BUCKET)
     told = {
         c["LambdaFunctionArn"].rpartition(":")[2]: c for c in found["LambdaFunctionConfigurations"]
@@ -120,7 +120,7 @@ def test_the_bucket_tells_the_handlers_of_photographs_only(deployed: ProjectCopy
         assert (rule["Name"].lower(), rule["Value"]) == ("prefix", "faces/")
 
 
-def test_what_chalice_cannot_do_is_done(deployed: ProjectCopy) -> None:
+def test_settings_that_chalice_cannot_make_are_made(deployed: ProjectCopy) -> None:
     client, logs = boto3.client("lambda"), boto3.client("logs")
     for name in HANDLERS:
         tries = client.get_function_event_invoke_config(FunctionName=name)
@@ -134,7 +134,7 @@ def test_what_chalice_cannot_do_is_done(deployed: ProjectCopy) -> None:
     reserved = client.get_function_concurrency(
         FunctionName="facial-recognition-prod-index_photograph"
     )
-    assert reserved["ReservedConcurrentExecutions"] == application.concurrency_for(10)
+    assert reserved["ReservedConcurrentExecutions"] == quotas.concurrency_for(10)
     gateway = boto3.client("apigateway")
     [plan] = gateway.get_usage_plans()["items"]
     assert plan["apiStages"] == [{"apiId": rest_apis()[0], "stage": "prod"}]

@@ -1,4 +1,4 @@
-"""``docs/deployer-policy.json`` grants whoever deploys each call that a deploy makes."""
+"""``docs/deployer-policy.json`` allows every call that a deploy or an undeploy makes."""
 
 import fnmatch
 import json
@@ -33,20 +33,20 @@ ACTIONS = {
     "s3:ListObjectVersions": "s3:ListBucketVersions",
     "lambda:Invoke": "lambda:InvokeFunction",
 }
-"""Operations that IAM knows by another name."""
+"""Operations that have another name in IAM."""
 OURS = (
     "facial-recognition-",
     "face-metadata",
     "face-audit",
     "face-collection",
-    "changeSet/deploy-",  # CloudFormation's own, of the stacks beside it
+    "changeSet/deploy-",  # of CloudFormation, beside the stacks
 )
 REASONS = {
-    "IAM knows these by the action that puts the same": """
+    "in IAM, these are part of the action that puts the same": """
         s3:DeleteBucketAnalyticsConfiguration s3:DeleteBucketCors s3:DeleteBucketEncryption
         s3:DeleteBucketLifecycle s3:DeleteBucketMetricsConfiguration s3:DeleteBucketReplication
     """,
-    "no bucket has access lists, a website, logs, replicas, locks or other such things": """
+    "no bucket has access lists, a website, logs, replicas, locks or metadata tables": """
         s3:CreateBucketMetadataTableConfiguration s3:DeleteBucketMetadataTableConfiguration
         s3:DeleteBucketWebsite s3:PutAccelerateConfiguration s3:PutAnalyticsConfiguration
         s3:PutBucketAbac s3:PutBucketAcl s3:PutBucketLogging s3:PutBucketObjectLockConfiguration
@@ -56,7 +56,7 @@ REASONS = {
         s3:UpdateBucketMetadata*TableConfiguration
     """,
     "tables and collection are retained": "dynamodb:DeleteTable rekognition:DeleteCollection",
-    "no table has replicas, imports, streams, expiry, insights, policies, keys of its own": """
+    "no table has replicas, imports, streams, expiry, insights, policies or its own keys": """
         dynamodb:*TableReplica dynamodb:BatchWriteItem dynamodb:DeleteItem
         dynamodb:DeleteResourcePolicy dynamodb:DisableKinesisStreamingDestination
         dynamodb:EnableKinesisStreamingDestination dynamodb:GetItem dynamodb:ImportTable
@@ -73,7 +73,7 @@ REASONS = {
     """,
 }
 NEVER_REACHED = {action for actions in REASONS.values() for action in actions.split()}
-"""What CloudFormation's handlers may call, but not with the properties that the templates set."""
+"""Actions of CloudFormation's handlers that the properties in our templates do not lead to."""
 WITHOUT_A_RESOURCE = {
     "cloudfront:CreateDistribution",
     "cloudfront:CreateDistributionWithTags",
@@ -81,13 +81,13 @@ WITHOUT_A_RESOURCE = {
     "cloudfront:CreateResponseHeadersPolicy",
     "lambda:GetAccountSettings",
 }
-"""What IAM allows on all resources or on none."""
+"""Actions that IAM allows on all resources or on none."""
 MOST_CHARACTERS = 6144
-"""Of a managed policy, white space not counted."""
+"""Of a managed policy, without white space."""
 
 
 def statements() -> Iterator[tuple[str, list[str], list[str]]]:
-    """Go through the statements: their names, actions and resources."""
+    """Yield name, actions and resources of each statement."""
     document = json.loads((ROOT / "docs" / "deployer-policy.json").read_text())
     for statement in document["Statement"]:
         actions, arns = (
@@ -102,13 +102,13 @@ def granted() -> set[str]:
 
 
 def match(action: str, patterns: Iterable[str]) -> bool:
-    """Say whether one of the patterns stands for an action."""
+    """Return whether a pattern matches an action."""
     return any(fnmatch.fnmatchcase(action, pattern) for pattern in patterns)
 
 
 @cache
 def handled() -> set[str]:
-    """Return what CloudFormation may call in the caller's name to make what the templates say."""
+    """Return the actions that CloudFormation may need from the caller for our templates."""
     kinds = set()
     for template in (data.TEMPLATE, pages.TEMPLATE):
         resources: Any = cfn_yaml.load(str(template))["Resources"]
@@ -122,7 +122,7 @@ def handled() -> set[str]:
 
 
 def action(line: str) -> str:
-    """Say what IAM calls an operation."""
+    """Return IAM's name of an operation."""
     service, operation, method = line.split()
     if service == "apigateway":
         return f"apigateway:{method}"
@@ -145,7 +145,7 @@ def test_it_grants_each_call_of_deploy_and_undeploy(copy: ProjectCopy, tmp_path:
     made = {action(line) for line in calls.read_text().splitlines()}
     assert len(made) > 20
     refused = {action for action in made if not match(action, granted())}
-    assert refused == {"sts:GetCallerIdentity"}  # which needs no permission
+    assert refused == {"sts:GetCallerIdentity"}  # it needs no permission
 
 
 def test_it_grants_what_cloudformation_calls_in_the_callers_name() -> None:
@@ -154,7 +154,7 @@ def test_it_grants_what_cloudformation_calls_in_the_callers_name() -> None:
     assert {action for action in needed if not match(action, granted())} == set()
 
 
-def test_what_is_never_reached_is_known_to_cloudformation_and_not_granted() -> None:
+def test_actions_that_are_never_reached_are_not_granted() -> None:
     for pattern in NEVER_REACHED:
         meant = {action for action in handled() if match(action, [pattern])}
         assert meant, pattern
@@ -167,7 +167,7 @@ def test_it_fits_into_a_managed_policy() -> None:
     assert len("".join(document.split())) <= MOST_CHARACTERS
 
 
-def test_wildcards_only_read_what_a_resource_is_and_not_what_it_holds() -> None:
+def test_wildcards_allow_reading_settings_and_not_content() -> None:
     for action in granted():
         if "*" in action:
             service, _, name = action.partition(":")
@@ -175,7 +175,7 @@ def test_wildcards_only_read_what_a_resource_is_and_not_what_it_holds() -> None:
             assert not match(f"{service}:GetObject", [action])
 
 
-def test_what_knows_no_resource_is_granted_on_all_and_nothing_else_is() -> None:
+def test_only_actions_without_resources_are_granted_on_all() -> None:
     on_all = {action for _, actions, arns in statements() if "*" in arns for action in actions}
 
     assert on_all == WITHOUT_A_RESOURCE

@@ -1,4 +1,4 @@
-"""Deploys and undeploys that fail half-way, and what the next one makes of it."""
+"""Deploys and undeploys after one that failed half-way."""
 
 import shutil
 
@@ -11,12 +11,12 @@ from tests.infra.project import BUCKET, ProjectCopy, functions, rest_apis
 
 
 def refused(operation: str, *, times: int = 1, code: str = "Refused", message: str = "") -> Fault:
-    """Return a fault that no SDK tries again."""
+    """Return a fault that SDKs do not retry."""
     return Fault(operation, "error before", times=times, status=400, code=code, message=message)
 
 
 def left() -> list[str]:
-    """Name what there is of the application."""
+    """List the resources of the application."""
     client = boto3.client
     notified = client("s3").get_bucket_notification_configuration(Bucket=BUCKET)
     return [
@@ -29,7 +29,7 @@ def left() -> list[str]:
 
 
 def notes(copy: ProjectCopy) -> list[str]:
-    """List the notes of what is deployed, here and in the bucket."""
+    """List Chalice's notes of deployed resources, in the project and in the bucket."""
     here = (copy.folder / ".chalice" / "deployed").glob("*.json")
     there = boto3.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=".chalice/")
     return [*map(str, here), *(found["Key"] for found in there.get("Contents", []))]
@@ -37,7 +37,7 @@ def notes(copy: ProjectCopy) -> list[str]:
 
 @pytest.fixture
 def failed(copy: ProjectCopy, aws: EmbeddedAWS) -> ProjectCopy:
-    """A copy whose first deploy has failed after the API was made."""
+    """A copy whose first deploy failed after the API was made."""
     aws.faults.script(refused("CreateDeployment"))
     done = copy.run("deploy", "--forget-after-days", "30")
     assert done.code == 1
@@ -47,7 +47,7 @@ def failed(copy: ProjectCopy, aws: EmbeddedAWS) -> ProjectCopy:
     return copy
 
 
-def test_a_deploy_goes_on_with_the_api_of_one_that_failed(failed: ProjectCopy) -> None:
+def test_a_deploy_continues_with_the_api_of_a_failed_one(failed: ProjectCopy) -> None:
     before = rest_apis()
 
     failed.deploy()
@@ -57,7 +57,7 @@ def test_a_deploy_goes_on_with_the_api_of_one_that_failed(failed: ProjectCopy) -
     assert len(notes(failed)) == 2
 
 
-def test_an_undeploy_removes_what_a_deploy_that_failed_has_made(failed: ProjectCopy) -> None:
+def test_an_undeploy_removes_the_resources_of_a_failed_deploy(failed: ProjectCopy) -> None:
     done = failed.run("undeploy")
 
     assert done.code == 0, done.said + done.error
@@ -79,7 +79,7 @@ def test_wherever_a_deploy_fails_an_undeploy_leaves_nothing(
     assert left() == notes(copy) == []
 
 
-def test_an_undeploy_goes_on_with_one_that_failed(copy: ProjectCopy, aws: EmbeddedAWS) -> None:
+def test_an_undeploy_continues_after_a_failed_one(copy: ProjectCopy, aws: EmbeddedAWS) -> None:
     copy.deploy("--forget-after-days", "30")
     aws.faults.script(refused("DeleteFunction"))
     assert copy.run("undeploy").code == 1
@@ -115,7 +115,7 @@ def test_each_stage_finds_its_own_api_among_those_of_one_name(copy: ProjectCopy)
 def test_an_undeploy_removes_an_api_that_was_made_twice(copy: ProjectCopy) -> None:
     copy.deploy()
     (copy.folder / ".chalice" / "deployed" / "prod.json").unlink()
-    copy.chalice("deploy", "--stage", "prod")  # which knows of no API
+    copy.chalice("deploy", "--stage", "prod")  # without its note, Chalice makes another API
     assert len(rest_apis()) == 2
 
     done = copy.run("undeploy")
@@ -124,7 +124,7 @@ def test_an_undeploy_removes_an_api_that_was_made_twice(copy: ProjectCopy) -> No
     assert left() == []
 
 
-def test_an_api_that_somebody_has_deleted_is_made_anew(copy: ProjectCopy) -> None:
+def test_an_api_that_somebody_deleted_is_made_again(copy: ProjectCopy) -> None:
     copy.deploy()
     boto3.client("apigateway").delete_rest_api(restApiId=rest_apis()[0])
 
@@ -133,7 +133,7 @@ def test_an_api_that_somebody_has_deleted_is_made_anew(copy: ProjectCopy) -> Non
     assert len(rest_apis()) == 1
 
 
-# --- what AWS does not see at once ---
+# --- new resources that AWS does not see at once ---
 
 
 def test_s3_is_given_time_to_see_that_it_may_invoke_the_functions(
@@ -151,17 +151,17 @@ def test_s3_is_given_time_to_see_that_it_may_invoke_the_functions(
 
     done = copy.deploy()
 
-    assert done.said.count("once more in") == 2
+    assert done.said.count("trying again in") == 2
     assert len(rest_apis()) == 1
 
 
-def test_what_else_s3_refuses_is_not_tried_again(copy: ProjectCopy, aws: EmbeddedAWS) -> None:
+def test_other_refusals_of_s3_are_not_retried(copy: ProjectCopy, aws: EmbeddedAWS) -> None:
     aws.faults.script(refused("PutBucketNotificationConfiguration", message="The bucket is full"))
 
     done = copy.run("deploy")
 
     assert done.code == 1
-    assert "once more" not in done.said
+    assert "trying again" not in done.said
 
 
 def test_lambda_is_given_time_to_see_what_a_new_role_may(

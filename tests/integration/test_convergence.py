@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 import app
-from facial_recognition.infra.redrive import Queue
+from facial_recognition.infra.failed_events import FailedEventsQueue
 from facial_recognition.local.project import Project, set_up
 from facial_recognition.local.workers import APP, FunctionError
 from localaws.middleware.faults import Fault
@@ -127,7 +127,7 @@ class Histories(RuleBasedStateMachine):
         """Handle all events, redrive those that failed, and check that everything agrees."""
         self.service.settle()
         self.service.aws.faults.clear()
-        failed = Queue(boto3.Session(), FAILED_EVENTS)
+        failed = FailedEventsQueue(boto3.Session(), FAILED_EVENTS)
         for event in failed.receive():
             failed.redrive(event)
         self.service.settle()

@@ -7,9 +7,9 @@ import pytest
 
 import app
 from chalicelib.convergence import Unsettled
-from facial_recognition.infra import redrive
 from localaws.middleware.faults import Fault
 from sample_photographs import landscape, photograph, resized
+from tests.support.processes import run_faces
 from tests.support.service import Service
 
 KEY = "faces/obama/1.jpg"
@@ -141,9 +141,7 @@ def test_throttled_calls_are_retried(service: Service) -> None:
     service.assert_consistent()
 
 
-def test_an_event_that_fails_at_every_try_is_kept_and_can_be_redriven(
-    service: Service, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_event_that_fails_at_every_try_is_kept_and_can_be_redriven(service: Service) -> None:
     denied = Fault("IndexFaces", "error before", times=0, code="AccessDeniedException", status=400)
     service.aws.faults.script(denied)
     service.upload("faces/obama/a b.jpg", OBAMA)
@@ -153,13 +151,13 @@ def test_an_event_that_fails_at_every_try_is_kept_and_can_be_redriven(
     assert record["requestContext"]["approximateInvokeCount"] == 3
     assert service.photograph("faces/obama/a b.jpg")["status"] == "registered"
 
-    monkeypatch.setattr("sys.argv", ["redrive", "--list"])
-    assert redrive.main() == 0
-    assert "faces/obama/a b.jpg" in capsys.readouterr().out
+    listed = run_faces("redrive", "--list")
+    assert listed.returncode == 0
+    assert "faces/obama/a b.jpg" in listed.stdout
     service.aws.faults.clear()
-    monkeypatch.setattr("sys.argv", ["redrive"])
-    assert redrive.main() == 0
-    assert "1 events put through again" in capsys.readouterr().out
+    redriven = run_faces("redrive")
+    assert redriven.returncode == 0
+    assert "1 events given back to their functions" in redriven.stdout
     service.settle()
 
     assert service.whose(OBAMA) == "obama"

@@ -3,7 +3,12 @@
 import json
 
 from chalicelib.settings import Settings
-from facial_recognition.infra.stages import FORGET, Names, let_go, point
+from facial_recognition.infra.policies import (
+    ResourceNames,
+    allow_deleting_photographs,
+    with_names_of,
+)
+from facial_recognition.infra.stages import FORGET
 from facial_recognition.local.workers import APP
 from localaws.server import EmbeddedAWS
 from tests.support.paths import ROOT
@@ -11,11 +16,11 @@ from tests.support.paths import ROOT
 
 def restrict(aws: EmbeddedAWS, *, keeps_photographs: bool = True) -> None:
     """Allow routes and handlers only the calls that their policies on AWS allow."""
-    names = Names(Settings(), "*", "*")
+    names = ResourceNames(Settings(), "*", "*")
     policies = {
-        role: let_go(
+        role: allow_deleting_photographs(
             # A deploy has written its own names into the files.
-            point(json.loads((ROOT / ".chalice" / name).read_text()), names, role),
+            with_names_of(json.loads((ROOT / ".chalice" / name).read_text()), names, role),
             names,
             wanted=not keeps_photographs and role != FORGET,
         )

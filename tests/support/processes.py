@@ -68,9 +68,21 @@ def wait_until_gone(group: int) -> None:
 
 def run_service(*arguments: str) -> tuple[str, ...]:
     """Return the command that runs the service on this machine."""
-    return (sys.executable, "-m", "facial_recognition.local", *arguments)
+    return (sys.executable, "-m", "facial_recognition.cli", "run", *arguments)
 
 
 def localaws(*arguments: str) -> tuple[str, ...]:
     """Return the command that runs the embedded AWS without the service."""
     return (sys.executable, "-m", "localaws", *arguments)
+
+
+def run_faces(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of ``faces`` in a process of its own, and return its exit code and output."""
+    return subprocess.run(
+        [sys.executable, "-m", "facial_recognition.cli", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )

@@ -1,13 +1,12 @@
 """Run the service on this machine: the embedded AWS with this project's event handlers in it.
 
-Beside it, ``chalice local`` runs the project's API; with ``--api-port`` this does it too, and with
-``--pages-port`` it serves the pages that call it.
+The runner starts the API and the pages too where they are given ports. Without an API, ``chalice
+local`` can run beside it.
 """
 
-import argparse
 import os
-import sys
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 from localaws import foreground
 
@@ -26,15 +25,42 @@ Ctrl-C stops everything.
 """
 
 
-def main() -> int:
-    """Run until a signal comes; mistakes are told in one line."""
-    options = _options()
+class CannotRun(Exception):
+    """The service cannot run; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to run, and where."""
+
+    project: str
+    """Folder of the Chalice project."""
+    stage: str
+    """The stage whose environment the project gets."""
+    port: int
+    """Port of the embedded AWS. For every port, 0 takes a free one."""
+    api_port: int | None
+    """Port of the API; None runs no API."""
+    pages_port: int | None
+    """Port of the pages; None runs no pages. They need the API."""
+    data: str | None
+    """Folder for all data; None keeps nothing."""
+    fresh: bool
+    """Whether to delete the data in the folder first."""
+
+
+def run(options: Options) -> int:
+    """Run the service until a signal ends it, and return 0.
+
+    Raises:
+        CannotRun: a port, the project, its stage, the data or a model cannot be used.
+    """
     return foreground.until_interrupted(lambda: _run(options))
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: Options) -> int:
     print("starting the embedded AWS ...", flush=True)
-    # Only now, so that there is something to see while it loads.
+    # These imports take seconds. The line above appears before them.
     from chalicelib.settings import Settings, SettingsError
     from facial_recognition.infra.pages import PagesConfig
     from facial_recognition.local.api import LocalApi
@@ -61,37 +87,17 @@ def _run(options: argparse.Namespace) -> int:
                 bucket = Settings.from_environment(os.environ).faces_bucket
                 print(HINTS.format(api=api.url, aws=aws.url, bucket=bucket))
         except PortUnusable as error:
-            print(f"error: {error} {_how_to_choose(options, error.port)}", file=sys.stderr)
-            return 1
+            raise CannotRun(f"{error} {_option_of(options, error.port)}") from error
         except (ModelUnavailable, SettingsError, RuntimeError) as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 1
+            raise CannotRun(str(error)) from error
         foreground.be_ready(*addresses)
     return 0
 
 
-def _how_to_choose(options: argparse.Namespace, port: int) -> str:
+def _option_of(options: Options, port: int) -> str:
+    """Return the option, and the variable of ``make run``, that set a port."""
     if port == options.pages_port:
         return "(--pages-port, or make run PAGES_PORT=...)"
     if port == options.api_port:
         return "(--api-port, or make run API_PORT=...)"
     return "(--port, or make run AWS_PORT=...)"
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m facial_recognition.local", description=__doc__)
-    parser.add_argument("--port", type=int, default=4566, help="of AWS (4566)")
-    parser.add_argument("--api-port", type=int, help="of the API; without it only AWS is run")
-    parser.add_argument("--pages-port", type=int, help="of the pages; needs --api-port")
-    parser.add_argument("--project", default=os.getcwd(), help="folder of the Chalice project")
-    parser.add_argument("--stage", default="dev", help="whose environment the project gets (dev)")
-    parser.add_argument("--data", help="folder to keep everything in; without it nothing is kept")
-    parser.add_argument("--fresh", action="store_true", help="forget what is kept there")
-    options = parser.parse_args()
-    if options.pages_port is not None and options.api_port is None:
-        parser.error("--pages-port needs --api-port: the pages call the API")
-    return options
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,252 @@
+"""The API's routes as callers see them, each with examples of its requests and answers.
+
+The examples are instances of the application's own messages, so their shape is always the real one.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec import Struct
+
+from chalicelib import errors, images
+from chalicelib.errors import FieldError, Problem
+from chalicelib.messages import (
+    CreateIndexRequest,
+    FailedPhotograph,
+    IndexedPhotograph,
+    IndexReport,
+    Match,
+    Registered,
+    RegisterRequest,
+    Verification,
+    VerifyRequest,
+)
+from chalicelib.models import BoundingBox, Face, Person, Pose, Quality, SearchedFace, Upload
+
+Json = dict[str, Any]
+
+KEY = "faces/ada/0930e3aa8cae5920329c0c8cbc6a2ab70f47b0e67b432875beaa95cbf7e741f6.jpg"
+FACE_ID = "b6ee1d0e-6a3f-4d0c-9a53-0a2d6f1c7e11"
+BOX = BoundingBox(left=0.31, top=0.12, width=0.36, height=0.51)
+IMAGE = "/9j/4AAQSkZJRgABAQAAAQABAAD…"
+REQUEST_ID = "0f3c1c1e-7f0b-4c5f-8b3a-2f6d8a9e4b70"
+
+ANY_ROUTE = (
+    errors.MalformedRequest(
+        "threshold: Expected `float` <= 100.0",
+        errors=[FieldError("threshold", "Expected `float` <= 100.0")],
+    ),
+    errors.Unauthorized("The credentials are missing or not valid."),
+    errors.Forbidden("These credentials do not allow this request."),
+    errors.RequestTimeout("The body has not arrived within 29 seconds."),
+    errors.ImageTooLarge(f"The image has 4.2 MiB. {images.WHERE_TO_WITH_LARGE_ONES}"),
+    errors.UnsupportedMediaType("The body has to be application/json."),
+    errors.Throttled("The service is busy. Try again in a moment."),
+    Problem("The request could not be completed. Its id tells us where to look."),
+    errors.ServiceUnavailable("A service that this one builds on could not be reached."),
+)
+"""Examples of the problems that every route may answer with."""
+PHOTOGRAPH_PROBLEMS = (
+    errors.ImageMissing("Send the photograph to verify as image, or as the body."),
+    errors.UnsupportedImage("The image is a HEIC file; only JPEG and PNG are read."),
+    errors.ImageTooSmall("The image has 64x64 pixels; at least 80x80 are needed."),
+    errors.NoFace("The photograph shows no face."),
+)
+"""Examples of the problems of every route that reads a photograph."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A route of the application, as its callers see it."""
+
+    path: str
+    summary: str
+    description: str
+    request: type[Struct]
+    request_examples: dict[str, Json]
+    """JSON bodies, by the titles of the examples."""
+    answer: type[Struct]
+    answers: dict[int, tuple[str, dict[str, Struct]]]
+    """The meaning of each status, and examples by their titles."""
+    problems: tuple[Problem, ...] = ()
+    """Examples of the problems of this route, besides those of :data:`ANY_ROUTE`."""
+    links: dict[int, Json] = field(default_factory=dict)
+    """OpenAPI links from an answer to the next request, by the answer's status."""
+
+
+_VERIFY = {"operationId": "verify", "requestBody": {"personId": "$response.body#/personId"}}
+_INDEX = {
+    "operationId": "create-index",
+    "requestBody": {"imageKey": "$response.body#/imageKey"},
+}
+_CONTINUE = {
+    "operationId": "create-index",
+    "requestBody": {"nextToken": "$response.body#/nextToken"},
+}
+
+OPERATIONS = (
+    Operation(
+        path="/register",
+        summary="Register a photograph of a person",
+        description=(
+            "With a photograph: it is stored if it shows exactly one usable face, which is nobody"
+            " else's; soon afterwards the person is recognised. The same request again changes"
+            " nothing. Without one: the answer says where and how one can be uploaded."
+        ),
+        request=RegisterRequest,
+        request_examples={
+            "with a photograph": {"name": "Ada Lovelace", "personId": "ada", "image": IMAGE},
+            "to upload one": {"name": "Ada Lovelace", "contentType": "image/png"},
+        },
+        answer=Registered,
+        answers={
+            200: (
+                "This photograph of this person was registered before.",
+                {
+                    "the same again": Registered(
+                        person_id="ada",
+                        name="Ada Lovelace",
+                        image_key=KEY,
+                        status="registered",
+                        face=Face(
+                            BOX,
+                            confidence=99.98,
+                            quality=Quality(brightness=78.1, sharpness=92.2),
+                            pose=Pose(roll=-1.4, yaw=6.2, pitch=2.9),
+                        ),
+                    )
+                },
+            ),
+            201: (
+                "The photograph is registered, or may be uploaded.",
+                {
+                    "registered": Registered(
+                        person_id="ada",
+                        name="Ada Lovelace",
+                        image_key=KEY,
+                        status="registered",
+                        face=Face(
+                            BOX,
+                            confidence=99.98,
+                            quality=Quality(brightness=78.1, sharpness=92.2),
+                            pose=Pose(roll=-1.4, yaw=6.2, pitch=2.9),
+                        ),
+                    ),
+                    "to be uploaded": Registered(
+                        person_id="2b1c8f0e5d6a4c3b9f7e1a2d3c4b5a69",
+                        name="Ada Lovelace",
+                        image_key="faces/2b1c8f0e5d6a4c3b9f7e1a2d3c4b5a69/7d0f.png",
+                        status="registered",
+                        upload=Upload(
+                            url="https://facial-recognition-data-bucket.s3.us-east-1.amazonaws.com/",
+                            fields={
+                                "key": "faces/2b1c8f0e5d6a4c3b9f7e1a2d3c4b5a69/7d0f.png",
+                                "Content-Type": "image/png",
+                                "x-amz-meta-name": "Ada%20Lovelace",
+                                "policy": "eyJleHBpcmF0aW9uIjog…",
+                                "x-amz-algorithm": "AWS4-HMAC-SHA256",
+                                "x-amz-credential": "…/20260101/us-east-1/s3/aws4_request",
+                                "x-amz-date": "20260101T000000Z",
+                                "x-amz-signature": "5d41402abc4b2a76b9719d911017c592…",
+                            },
+                            expires_in=900,
+                        ),
+                    ),
+                },
+            ),
+        },
+        problems=(
+            *PHOTOGRAPH_PROBLEMS,
+            errors.SeveralFaces("2 faces are in the photograph. Take one with only this person."),
+            errors.PoorQuality("The face is too dark and too blurred."),
+            errors.FaceRegisteredToAnotherPerson(
+                "This face is registered to another person. To add a photograph of that person,"
+                " send their personId.",
+                person_id="grace",
+            ),
+        ),
+        links={
+            200: {"is it this person": _VERIFY, "index it": _INDEX},
+            201: {"is it this person": _VERIFY, "index it": _INDEX},
+        },
+    ),
+    Operation(
+        path="/create-index",
+        summary="Bring the index in line with the photographs",
+        description=(
+            "Indexes the photographs that are not indexed, and forgets what is gone: all, those of"
+            " a person, or one. What does not fit into 20 seconds is gone on with by sending"
+            " `nextToken` back, with the same other fields."
+        ),
+        request=CreateIndexRequest,
+        request_examples={
+            "everything": {},
+            "a person": {"personId": "ada"},
+            "a photograph": {"imageKey": KEY},
+            "go on": {"nextToken": "eyJwaGFzZSI6InJlY29yZHMiLCJhZnRlciI6bnVsbH0="},
+            "repair": {"repair": True},
+        },
+        answer=IndexReport,
+        answers={
+            200: (
+                "What was done.",
+                {
+                    "done": IndexReport(
+                        collection_id="face-collection",
+                        indexed=[IndexedPhotograph(KEY, "ada", FACE_ID)],
+                        unchanged=12,
+                        removed=1,
+                        failed=[
+                            FailedPhotograph(
+                                "faces/grace/beach.jpg", "no_face", "The photograph shows no face."
+                            )
+                        ],
+                    ),
+                },
+            )
+        },
+        links={200: {"go on": _CONTINUE}},
+    ),
+    Operation(
+        path="/verify",
+        summary="Say whose face a photograph shows",
+        description=(
+            "Without `personId`: who is it? With one: is it this person? An unknown face is no"
+            " error. A stage may hide who is registered (`HIDE_UNKNOWN_PERSONS`): then an unknown"
+            " person reads like a wrong face, and `threshold` cannot be lowered."
+        ),
+        request=VerifyRequest,
+        request_examples={
+            "who is it": {"image": IMAGE},
+            "is it this person": {"image": IMAGE, "personId": "ada", "threshold": 99},
+        },
+        answer=Verification,
+        answers={
+            200: (
+                "Somebody is recognised, or nobody.",
+                {
+                    "recognised": Verification(
+                        verified=True,
+                        person=Person("ada", "Ada Lovelace"),
+                        similarity=99.99,
+                        threshold=95.0,
+                        matches=[Match("ada", "Ada Lovelace", 99.99, FACE_ID, KEY)],
+                        face=SearchedFace(BOX, confidence=99.98),
+                    ),
+                    "nobody": Verification(
+                        verified=False,
+                        person=None,
+                        similarity=None,
+                        threshold=95.0,
+                        matches=[],
+                        face=SearchedFace(BOX, confidence=99.98),
+                    ),
+                },
+            )
+        },
+        problems=(
+            *PHOTOGRAPH_PROBLEMS,
+            errors.PersonUnknown("Nobody is registered under this personId."),
+        ),
+    ),
+)
