@@ -29,8 +29,8 @@ from chalicelib.storage import Photographs
 if TYPE_CHECKING:
     from chalicelib.convergence import Converger
 
-# A person may be waiting at a door for a verification. To keep cold starts short, routes and
-# handlers import what /verify does not need.
+# A person may be waiting at a door for a verification. To keep cold starts short, modules that
+# /verify does not need are imported by the routes and handlers that need them.
 
 app = Chalice(app_name="facial-recognition")
 app.api.binary_types.append(FORM)

@@ -143,7 +143,7 @@ class _Run:
         """Faces that this run has indexed and that are not in the record yet."""
 
     def outcome(self) -> Outcome:
-        """Look and act until there is nothing left to do."""
+        """Look and act until there is nothing left to do; return the outcome."""
         while True:
             stored = self._photographs.head(self._key)
             record = self._records.photograph(self._key)
@@ -173,7 +173,7 @@ class _Run:
     def _wait(self) -> None:
         """Give other attempts time to end."""
         if time.monotonic() - self._started > PATIENCE:
-            raise Unsettled("Other attempts are in progress, or the photograph keeps changing.")
+            raise Unsettled("The photograph keeps changing, or others are indexing it. Try later.")
         # A random part of the pause, so that several runs do not look all at once.
         time.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311
         self._pause = min(2 * self._pause, LONGEST_PAUSE)

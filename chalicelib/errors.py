@@ -243,7 +243,11 @@ def as_problem(error: Exception) -> Problem:
             return Throttled("The service is busy. Try again in a moment.")
         if code == "ResourceNotFoundException":
             return ServiceUnavailable("The face index does not exist yet: POST /create-index.")
-        return ServiceUnavailable("A service that this one builds on answered with an error.")
+        return ServiceUnavailable(
+            "A service behind this one answered with an error. Try again later."
+        )
     if isinstance(error, BotoCoreError):
-        return ServiceUnavailable("A service that this one builds on could not be reached.")
-    return Problem("The request could not be completed. Its id tells us where to look.")
+        return ServiceUnavailable(
+            "A service behind this one could not be reached. Try again later."
+        )
+    return Problem("The request could not be completed. Report its requestId to the operator.")

@@ -143,7 +143,7 @@ def create_index(
 
     executor = PacedExecutor(settings.index_rate)
     with _blaming_token(request):
-        # A phase reads what the one before has written, so it begins when all of that is done.
+        # Each phase reads what the phase before has written, so it waits for that to finish.
         for _, phase in groupby(_in_time(steps, report), lambda step: step.position.phase):
             done += executor.run(converge, to_do(phase))
     for step, outcome in sorted(done, key=lambda pair: pair[0].key):
@@ -174,7 +174,7 @@ class Walk:
 
         Args:
             converger: gives access to bucket, table and collection.
-            person_id: whose photographs; None for everybody's.
+            person_id: limits the walk to the photographs of one person.
             repair: whether to check every face and remove strays.
         """
         self._photographs = converger.photographs

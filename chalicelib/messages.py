@@ -169,7 +169,7 @@ class Match(Struct, frozen=True, rename="camel"):
 
 
 class Verification(Struct, frozen=True, rename="camel"):
-    """Whether the face was recognised, and whose it is."""
+    """The result of a verification, with the person if one was recognised."""
 
     verified: bool
     person: Person | None

@@ -102,7 +102,7 @@ def register(
 
 
 def usable_face(found: list[Face], photograph: Photograph, settings: Settings) -> Face:
-    """Return the face of a photograph, if it is one person's and good enough to recognise them by.
+    """Return the face of the only person in a photograph, if it is good enough for recognition.
 
     Args:
         found: the faces in the photograph, the largest first.
@@ -126,7 +126,7 @@ def usable_face(found: list[Face], photograph: Photograph, settings: Settings) -
     ]
     if len(persons) > 1:
         raise SeveralFaces(
-            f"{len(persons)} faces are in the photograph. Take one with only this person."
+            f"The photograph shows {len(persons)} faces. Take one with only this person."
         )
     shortcomings = []
     if (size := _size(largest, photograph)) < settings.min_face_size:

@@ -46,7 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     hide_unknown_persons: bool = False
     """Whether to keep callers from finding out who is registered. If so, /verify answers for an
     unknown person as for a wrong face, no request may lower the threshold, and /register does not
-    tell to whom a face is registered."""
+    name the person to whom a face is registered."""
 
     min_face_size: Annotated[int, Meta(ge=1)] = 50
     """Smallest side, in pixels, of a face that may be registered. Rekognition detects faces from 40

@@ -62,8 +62,7 @@ class Work(Struct):
     faces: int | None = None
     """Number of faces in the photograph."""
     similarity: float | None = None
-    """Similarity of the best match, 0 to 100. Logged rounded: all its digits would identify a face.
-    """
+    """Similarity of the best match, 0 to 100. Logged rounded: all digits could identify a face."""
     persons_forgotten: int | None = None
     persons_left: int | None = None
     """Number of people still to be forgotten."""
@@ -91,7 +90,7 @@ def current() -> Work:
 
 @contextmanager
 def collect() -> Iterator[Work]:
-    """Collect the facts noted in a block, by its own thread and in functions that it carries."""
+    """Collect the facts noted in a block, by its thread and by functions that are ``carried``."""
     work = Work()
     token = _current.set(work)
     try:
@@ -283,7 +282,7 @@ METRICS = (
     SIMILARITY,
     THROTTLES,
 )
-"""All metrics. The dashboard and the alarms of ``infra/data.yaml`` may show no others."""
+"""All metrics. The dashboard and the alarms of the deployment may show no others."""
 
 _COUNTERS = {"register": REGISTRATIONS, "verify": VERIFICATIONS}
 """The counter of each route."""

@@ -149,7 +149,7 @@ def test_a_stage_without_a_name_for_metrics_writes_none(log: list[dict[str, Any]
 
 
 def test_dashboard_and_alarms_show_all_metrics_and_no_others() -> None:
-    """Compare names and dimensions: CloudWatch shows an empty graph for a wrong one."""
+    """Compare names and dimensions. For wrong ones, CloudWatch shows empty graphs and no error."""
     given = {"Application": "facial-recognition-prod", "BucketName": "a-bucket"}
     resources = Template(data.TEMPLATE.read_text(), given, {}).resources
     shown: set[tuple[str, bool]] = set()
