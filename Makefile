@@ -42,7 +42,7 @@ test: $(TO_DEVELOP) ## run every test
 	@cd localaws && $(abspath $(BIN))/python -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)
 	@$(BIN)/python -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)
 
-# What is asked for here is kept in .chalice/config.json; docs/deployment.md tells of each.
+# A deploy keeps these options in .chalice/config.json; docs/deployment.md describes them.
 DEPLOY = $(if $(AUTH),--auth '$(AUTH)') $(if $(OPEN_TO_ALL),--open-to-all) \
          $(if $(CORS_ORIGIN),--cors-origin '$(CORS_ORIGIN)') $(if $(ROLE_ARN),--role-arn '$(ROLE_ARN)') \
          $(if $(DATA_STACK),--data-stack '$(DATA_STACK)') $(if $(ALARM_EMAIL),--alarm-email '$(ALARM_EMAIL)') \
@@ -52,7 +52,7 @@ DEPLOY = $(if $(AUTH),--auth '$(AUTH)') $(if $(OPEN_TO_ALL),--open-to-all) \
 deploy: $(TO_RUN) ## deploy to AWS: make deploy STAGE=prod
 	@$(BIN)/faces deploy --stage $(STAGE) $(DEPLOY)
 
-undeploy: $(TO_RUN) ## take it off AWS and leave the data: make undeploy STAGE=prod
+undeploy: $(TO_RUN) ## remove a stage from AWS, and leave its data: make undeploy STAGE=prod
 	@$(BIN)/faces undeploy --stage $(STAGE) $(if $(DELETE_DATA),--delete-data) $(if $(CONFIRM),--confirm '$(CONFIRM)')
 
 fuzz: $(TO_DEVELOP) ## try a million inputs and, for MINUTES, requests: is each answered as specified?
@@ -64,7 +64,7 @@ soak: $(TO_DEVELOP) ## try thousands of histories with faults: does all end in a
 bench: $(TO_DEVELOP) ## measure everything: make bench PHOTOS=DIR, a folder per person
 	@$(BIN)/python -m bench.report --photos '$(PHOTOS)'
 
-redrive: $(TO_RUN) ## put the events that failed through again
+redrive: $(TO_RUN) ## give failed events back to their functions
 	@$(BIN)/faces redrive --stage $(STAGE)
 
 openapi: $(TO_DEVELOP) ## write docs/openapi.json and docs/api.html anew
