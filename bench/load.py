@@ -147,8 +147,7 @@ def existing(aws: EmbeddedAWS, project: Project, folder: Path, count: int) -> fl
         token = report["nextToken"]
     seconds = time.perf_counter() - started
     indexed = check()
-    assert aws.workers is not None
-    memory = max(map(resident, aws.workers.pids()))
+    memory = max(map(resident, project.workers.pids()))
     healthy = time.perf_counter()
     again = create_index(aws, project, {})
     healthy = time.perf_counter() - healthy

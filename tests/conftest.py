@@ -35,14 +35,14 @@ def project(aws: EmbeddedAWS) -> Project:
     os.environ["ATTEMPT_SECONDS"] = "5"
     project = install(aws, str(ROOT))
     keeps = Settings.from_environment(os.environ).keep_photographs
-    restrict(aws, keeps_photographs=keeps)
+    restrict(aws, project, keeps_photographs=keeps)
     # The application's clients are made now; who makes others in this process is a test.
     clients.s3(), clients.dynamodb(), clients.rekognition()
     os.environ["AWS_SDK_UA_APP_ID"] = "test"
     return project
 
 
-def restrict(aws: EmbeddedAWS, *, keeps_photographs: bool = True) -> None:
+def restrict(aws: EmbeddedAWS, project: Project, *, keeps_photographs: bool = True) -> None:
     """Let routes and handlers do only what their policies on AWS allow."""
     names = Names(Settings(), "*", "*")
     policies = {
@@ -59,11 +59,9 @@ def restrict(aws: EmbeddedAWS, *, keeps_photographs: bool = True) -> None:
             (FORGET, "policy-prod-forget_unverified.json"),
         )
     }
-    workers = aws.workers
-    assert workers is not None
 
     def role_of(caller: str) -> str | None:
-        handler = workers.handler_of(caller) or caller
+        handler = project.workers.handler_of(caller) or caller
         return "api" if handler == APP else handler
 
     aws.permissions.restrict(policies, role_of)

@@ -79,7 +79,7 @@ def test_a_change_that_fails_is_undone_and_spares_the_others(tmp_path):
         insert(1)(db)
         raise KeyError
 
-    failing, succeeding = database.begin(fail), database.begin(insert(2))
+    failing, succeeding = database.submit(fail), database.submit(insert(2))
 
     with pytest.raises(KeyError):
         failing()
@@ -175,10 +175,10 @@ def test_when_the_disk_is_full_nothing_is_answered_that_is_not_kept(tmp_path):
 
 def test_a_closed_database_refuses_changes(tmp_path):
     database = opened(tmp_path / "words.db")
-    begun = database.begin(insert(1))
+    queued = database.submit(insert(1))
     database.close()
 
-    assert begun() == 1
+    assert queued() == 1
     with pytest.raises(RuntimeError, match="is closed"):
         database.write(insert(2))
 

@@ -5,14 +5,14 @@ import threading
 import pytest
 
 from localaws.database import Database
-from localaws.services.lambda_.asynchronous import Functions
-from localaws.services.lambda_.kept_events import SCHEMA, Events
+from localaws.services.lambda_.functions import Functions
+from localaws.services.lambda_.persistence import SCHEMA, EventStore
 
 
 @pytest.fixture
 def events(tmp_path):
     database = Database(tmp_path / "events.db", SCHEMA, "test")
-    yield Events(database)
+    yield EventStore(database)
     database.close()
 
 
@@ -26,10 +26,9 @@ def run(events):
     """Make functions that keep their events, of which one handler is known."""
     made = []
 
-    def make(handler):
-        functions = Functions(retry_delays=(0.01,))
-        functions.kept_events = events
-        functions.add({"index": handler})
+    def make(handler, on_failure=None):
+        functions = Functions(retry_delays=(0.01,), kept_events=events)
+        functions.add({"index": handler}, on_failure)
         made.append(functions)
         return functions
 
@@ -60,9 +59,8 @@ def test_an_event_is_forgotten_when_its_failure_is_recorded(events, run):
     def fail(event, request_id):
         raise ValueError
 
-    functions = run(fail)
     kept_when_recorded = []
-    functions.on_failure = lambda record: kept_when_recorded.append(waiting(events))
+    functions = run(fail, lambda record: kept_when_recorded.append(waiting(events)))
     functions.notify("index", {})
     functions.drain()
 

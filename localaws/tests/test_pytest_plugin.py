@@ -5,12 +5,11 @@ import os
 import boto3
 import pytest
 
-from localaws.rekognition.testing import rekognition  # noqa: F401
 from sample_photographs import photograph
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_each_test_begins_with_nothing(rekognition, number):  # noqa: F811
+def test_each_test_begins_with_nothing(rekognition, number):
     assert rekognition.list_collections()["CollectionIds"] == []
     rekognition.create_collection(CollectionId="club")
 
@@ -18,7 +17,7 @@ def test_each_test_begins_with_nothing(rekognition, number):  # noqa: F811
     assert face["Confidence"] > 99
 
 
-def test_clients_that_code_makes_itself_come_here_too(rekognition, monkeypatch):  # noqa: F811
+def test_clients_that_code_makes_itself_come_here_too(rekognition, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     own = boto3.client("rekognition", region_name="us-east-1")

@@ -17,7 +17,7 @@ from awscli.clidriver import create_clidriver
 
 from chalicelib.settings import Settings
 from facial_recognition.infra import data
-from localaws.middleware.permissions.grants import as_table
+from localaws.services.iam.grants import as_table
 from tests.conftest import ROOT
 from tests.deploy.policies import FILES, committed
 
