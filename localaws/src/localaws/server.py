@@ -112,7 +112,7 @@ class EmbeddedAWS:
             self.faults = Faults(self._kill)
             self.permissions = Permissions()
             self.account_settings = AccountSettings()
-            self._stacks = CloudFormation(_OwnSession(self.url))
+            self.stacks = CloudFormation(_OwnSession(self.url))
             moto = DomainDispatcherApplication(create_backend_app)
             app = chain(self._layers(), moto)
             self._server = Server(listening, app, "localaws", _RequestHandler)
@@ -130,7 +130,7 @@ class EmbeddedAWS:
             PostPolicies(secret_of, token_of),
             S3Notifications(self._notify_of_bucket),
             self.account_settings,
-            self._stacks,
+            self.stacks,
             lower_filter_names,
             import_rest_api,
             *([self._persistence] if self._persistence else []),
@@ -183,7 +183,7 @@ class EmbeddedAWS:
         if self._persistence is not None:
             self._persistence.clear()
         self.rekognition.reset()
-        self._stacks.clear()
+        self.stacks.clear()
 
     def _notify_of_bucket(self, function: str, event: Event) -> None:
         bucket = event["Records"][0]["s3"]["bucket"]["arn"]

@@ -5,12 +5,22 @@ from typing import Any
 
 import pytest
 
-from tests.support.service import TABLE, Service
+from laboratory import Laboratory
+
+TABLE = "table"
 
 
 @pytest.fixture
-def dynamodb(service: Service) -> Any:
-    return service.table.meta.client
+def dynamodb(laboratory: Laboratory) -> Any:
+    """A client that takes Python's types for values, and a table with the key ``faceId``."""
+    tables = laboratory.tables()
+    tables.create_table(
+        TableName=TABLE,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "faceId", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "faceId", "KeyType": "HASH"}],
+    )
+    return tables.meta.client
 
 
 def test_an_item_is_never_seen_without_what_is_written_with_it(dynamodb: Any) -> None:
