@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from urllib.parse import parse_qsl
+
+import msgspec
 
 from localaws.account import ACCOUNT_ID, REGION
 from localaws.service_models import REST_SERVICES, rest_operation, s3_operation
@@ -29,8 +30,7 @@ _TARGETS: Final = {
 }
 
 
-@dataclass(frozen=True)
-class Signature:
+class Signature(msgspec.Struct, frozen=True):
     """The header ``Authorization`` of Signature Version 4, in parts."""
 
     access_key_id: str
@@ -41,8 +41,7 @@ class Signature:
     """The signature itself in hexadecimal digits; empty where the header lacks it."""
 
 
-@dataclass(frozen=True)
-class AWSRequest:
+class AWSRequest(msgspec.Struct, frozen=True):
     """Who calls which operation of which service."""
 
     method: str

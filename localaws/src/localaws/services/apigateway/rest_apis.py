@@ -54,6 +54,8 @@ class RestApis:
         inner: "WSGIApplication",
     ) -> Iterable[bytes]:
         """Answer a request to a stage; pass on all others."""
+        if "_user_request_" not in environ.get("PATH_INFO", ""):
+            return inner(environ, start_response)
         request = Request(environ)
         path = _PATH.fullmatch(request.path)
         if path is None:
