@@ -1,4 +1,4 @@
-"""Whether answers have the form that AWS's service model prescribes."""
+"""A check that answers have the form of AWS's service model."""
 
 import json
 import re
@@ -25,14 +25,14 @@ _JSON_TYPES = {
 
 
 class ConformanceChecker:
-    """WSGI middleware that notes what is wrong with successful answers."""
+    """WSGI middleware that collects the mismatches of successful answers."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
         self.mismatches: list[str] = []
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Pass a request on, and check what comes back."""
+        """Pass a request on, and check the answer."""
         statuses: list[str] = []
 
         def start(status: str, *rest: Any) -> Any:
@@ -48,7 +48,7 @@ class ConformanceChecker:
 
 
 def mismatches(shape: Shape, value: Any, path: str) -> Iterator[str]:
-    """Yield what a JSON value has that its shape forbids, and lacks that it demands."""
+    """Yield the differences between a JSON value and its shape."""
     if not isinstance(value, _JSON_TYPES[shape.type_name]) or (
         isinstance(value, bool) and shape.type_name != "boolean"
     ):
@@ -56,7 +56,7 @@ def mismatches(shape: Shape, value: Any, path: str) -> Iterator[str]:
         return
     limits = shape.metadata
     size = value if isinstance(value, int | float) else len(value)
-    # The minimum of a list is meant for requests: AWS, too, answers with empty ones.
+    # The minimum length of a list holds for requests only: AWS answers with empty lists too.
     least = size if isinstance(shape, ListShape) else limits.get("min", size)
     if not least <= size <= limits.get("max", size):
         yield f"{path}: {value!r} is out of range"
@@ -80,7 +80,7 @@ def mismatches(shape: Shape, value: Any, path: str) -> Iterator[str]:
 
 
 def _matches(pattern: str, value: str) -> bool:
-    """Match a pattern of the service model, which is written for Java."""
+    """Return whether a value matches a pattern of the service model, which has Java's syntax."""
     for java, python in ((r"\p{L}", r"\w"), (r"\p{N}", r"\w"), (r"\p{Z}", r"\s")):
         pattern = pattern.replace(java, python)
     return re.fullmatch(pattern, value) is not None

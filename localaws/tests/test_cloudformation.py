@@ -41,7 +41,7 @@ def s3(laboratory: Laboratory) -> Any:
 def change(
     stacks: Any, kind: str, text: str, *, imports: bool = False, **parameters: str
 ) -> dict[str, Any]:
-    """Make and execute a change set; return what became of the stack."""
+    """Create and execute a change set, and return the stack."""
     stacks.create_change_set(
         StackName="s",
         ChangeSetName="c",
@@ -118,7 +118,7 @@ def test_what_is_there_already_makes_a_stack_fail(stacks: Any, s3: Any) -> None:
     ]
     assert event["LogicalResourceId"] == "Box"
     assert "already exists" in event["ResourceStatusReason"]
-    s3.head_bucket(Bucket="box-a")  # it was not made by the stack
+    s3.head_bucket(Bucket="box-a")  # the stack had not created it
 
 
 @pytest.mark.parametrize(

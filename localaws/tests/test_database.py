@@ -1,4 +1,4 @@
-"""The database: changes that are on disk when they are answered, and damage that is noticed."""
+"""The database: answered changes are on disk, and damage is noticed."""
 
 import shutil
 import sqlite3
@@ -23,7 +23,7 @@ def numbers(database):
 
 @pytest.fixture
 def killed(tmp_path):
-    """The files of a database of which the process was killed after 50 writes."""
+    """The files of a database whose process was killed after 50 writes."""
     database = Database(tmp_path / "words.db", SCHEMA, "test")
     for number in range(50):
         database.write(insert(number))
@@ -158,7 +158,7 @@ def test_what_is_replaced_takes_no_room(tmp_path):
         database.write(lambda db: db.execute("INSERT OR REPLACE INTO words VALUES (1, ?)", (word,)))
 
     size = sum(file.stat().st_size for file in tmp_path.iterdir())
-    assert size < 6_000_000  # the log moves into the file before it has 5 MB
+    assert size < 6_000_000  # the log moves into the file before it reaches 5 MB
 
 
 def test_when_the_disk_is_full_nothing_is_answered_that_is_not_kept(tmp_path):

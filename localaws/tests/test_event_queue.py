@@ -1,3 +1,5 @@
+"""Asynchronous invocations are repeated, recorded when they fail, and delivered in disorder."""
+
 import threading
 from random import Random
 

@@ -1,4 +1,4 @@
-"""Events are kept until a function has handled them."""
+"""Events are stored until a function has handled them."""
 
 import threading
 
@@ -17,13 +17,13 @@ def events(tmp_path):
 
 
 def waiting(events):
-    events._database.write(lambda db: None)  # what is removed goes with the next write
+    events._database.write(lambda db: None)  # removed events go with the next write
     return [(function, payload) for _, function, payload in events.waiting()]
 
 
 @pytest.fixture
 def run(events):
-    """Make functions that keep their events, of which one handler is known."""
+    """Make functions that store their events, with one handler."""
     made = []
 
     def make(handler, on_failure=None):

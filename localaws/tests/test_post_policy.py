@@ -1,3 +1,5 @@
+"""Browser uploads to S3 must keep to their signed policy."""
+
 from typing import Any
 
 import boto3
@@ -9,7 +11,7 @@ from localaws.services.s3.post_policy import check
 
 
 def signed(conditions: list[Any], expires_in: int = 60, **fields: str) -> dict[str, str]:
-    """Make the fields of a form as boto3 presigns it for the bucket ``photos``."""
+    """Return the fields of a form that boto3 presigns for the bucket ``photos``."""
     s3 = boto3.client(
         "s3",
         region_name="us-east-1",

@@ -79,7 +79,7 @@ def test_binary_bodies_go_both_ways_as_base64(laboratory: Laboratory) -> None:
     wanted = api.send(data=content, headers={**sent, "Accept": "image/jpeg"})
     assert wanted.content == content
     assert wanted.headers["Content-Type"] == "image/jpeg"
-    # Who does not ask for a binary type gets the text.
+    # A caller that does not accept a binary type gets the text.
     assert base64.b64decode(api.send(data=content, headers=sent).content) == content
 
 
@@ -135,7 +135,7 @@ def test_an_api_that_may_not_invoke_its_function_fails(laboratory: Laboratory) -
     assert (found.status_code, found.json()) == (500, {"message": "Internal server error"})
 
 
-# --- who may call ---------------------------------------------------------------------------
+# --- callers --------------------------------------------------------------------------------
 
 
 def test_a_key_is_needed_of_a_plan_of_the_stage(laboratory: Laboratory) -> None:
@@ -202,7 +202,7 @@ def test_a_role_needs_the_right_to_invoke_an_api(
 
 
 def a_pool(laboratory: Laboratory, name: str) -> tuple[str, dict[str, str]]:
-    """Make a pool with one user; return its ARN and the user's tokens."""
+    """Make a pool with one user, and return its ARN and the user's tokens."""
     cognito = laboratory.client("cognito-idp")
     pool = cognito.create_user_pool(PoolName=name)["UserPool"]
     ours = {"UserPoolId": pool["Id"]}
@@ -267,7 +267,7 @@ def test_a_token_is_good_for_an_hour(
         assert api.send(headers={"Authorization": tokens["IdToken"]}).status_code == status
 
 
-# --- the owner's words ----------------------------------------------------------------------
+# --- gateway responses ----------------------------------------------------------------------
 
 
 def test_refusals_can_be_put_into_words_of_ones_own(laboratory: Laboratory) -> None:

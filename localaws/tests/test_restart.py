@@ -52,7 +52,7 @@ class Server:
         )
 
     def kill(self) -> None:
-        """End the process, and leave its children to find that out."""
+        """Kill the process; its children notice it by themselves."""
         os.kill(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
@@ -87,11 +87,11 @@ def create_resources(server: Server) -> None:
     server.rekognition.create_collection(CollectionId=COLLECTION)
 
 
-# --- in the middle of 500 writes --------------------------------------------------------------
+# --- killed in the middle of 500 writes -------------------------------------------------------
 
 
 class Writes:
-    """Faces, photographs and records that are written at once, and which were acknowledged."""
+    """Writes faces, objects and items at once, and collects the acknowledged ones."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -101,7 +101,7 @@ class Writes:
         self.enough = threading.Event()
 
     def write(self, number: int) -> None:
-        """Write one of the three kinds; note it when the server has said that it is done."""
+        """Write a face, an object or an item, and record the server's acknowledgement."""
         try:
             (self._index, self._put_object, self._put_item)[number % 3](number)
         except (BotoCoreError, ClientError):
@@ -160,7 +160,7 @@ def test_killed_in_the_middle_of_500_writes_nothing_acknowledged_is_lost(tmp_pat
 
 
 def found_faces(server: Server) -> set[int]:
-    """Return the numbers of the faces that are there, and check that each is there wholly."""
+    """Return the numbers of the stored faces, and check that each is complete."""
     listed = server.rekognition.list_faces(CollectionId=COLLECTION, MaxResults=4096)["Faces"]
     described = server.rekognition.describe_collection(CollectionId=COLLECTION)
     assert described["FaceCount"] == len(listed)
@@ -192,7 +192,7 @@ def found_items(server: Server) -> set[int]:
     return numbers
 
 
-# --- what else is kept ------------------------------------------------------------------------
+# --- everything else --------------------------------------------------------------------------
 
 
 def test_everything_is_as_it_was(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_everything_is_as_it_was(tmp_path: Path) -> None:
 
 
 def fill(server: Server) -> dict[str, Any]:
-    """Leave something of every kind, and begin an upload in parts."""
+    """Store data of every kind, and begin a multipart upload."""
     s3, dynamodb, rekognition = server.s3, server.dynamodb, server.rekognition
     s3.create_bucket(Bucket="second")
     s3.put_bucket_tagging(Bucket="second", Tagging={"TagSet": [{"Key": "a", "Value": "1"}]})
@@ -272,7 +272,7 @@ def post(form: dict[str, Any], content: bytes) -> None:
 
 
 def seen(server: Server, upload: dict[str, Any]) -> str:
-    """Return all that a client can see, as text."""
+    """Return everything that a client can see, as text."""
     s3, dynamodb, rekognition = server.s3, server.dynamodb, server.rekognition
     address = {name: upload[name] for name in ("Bucket", "Key", "UploadId")}
     versions = s3.list_object_versions(Bucket=BUCKET)
@@ -307,7 +307,7 @@ def seen(server: Server, upload: dict[str, Any]) -> str:
 
 
 def finish(server: Server, upload: dict[str, Any]) -> None:
-    """Go on with what was begun before the restart."""
+    """Continue the work that began before the restart."""
     address = {name: upload[name] for name in ("Bucket", "Key", "UploadId")}
     second = server.s3.upload_part(**address, PartNumber=2, Body=b"b")
     parts = [
@@ -321,7 +321,7 @@ def finish(server: Server, upload: dict[str, Any]) -> None:
     queue = server.sqs.get_queue_url(QueueName="mine")["QueueUrl"]
     assert server.sqs.receive_message(QueueUrl=queue)["Messages"][0]["Body"] == "hello"
     request = {"CollectionId": COLLECTION, "UserId": "obama", "ClientRequestToken": "once"}
-    server.rekognition.create_user(**request)  # answered as it was before
+    server.rekognition.create_user(**request)  # the token makes it the same request as before
 
 
 def test_a_body_that_is_damaged_is_not_given_out(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""DynamoDB's writes are seen whole or not at all, however many requests come at once."""
+"""DynamoDB's writes are atomic, however many requests come at once."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any

@@ -1,4 +1,4 @@
-"""The service keeps its data, and handles after a kill what it had accepted before."""
+"""The service keeps its data, and a photograph that it accepted is indexed after a kill."""
 
 import subprocess
 import time

@@ -1,4 +1,4 @@
-"""Run AWS on this machine: an empty account, or the one in the data folder.
+"""Run AWS on this machine: an empty account, or the account in the data folder.
 
 With ``--only rekognition`` it runs Rekognition alone, which needs no moto.
 """

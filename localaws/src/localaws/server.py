@@ -221,7 +221,7 @@ def _opened(data: str, opened: ExitStack, *, fresh: bool) -> Path:
 
 
 class _OwnSession(boto3.Session):
-    """A session whose clients call this server, whatever the process's environment says."""
+    """A session whose clients call this server, in any environment of the process."""
 
     def __init__(self, url: str) -> None:
         session = botocore.session.Session()

@@ -20,12 +20,12 @@ Objects: TypeAlias = dict[tuple[str, str, str | None], bytes]
 
 class _QuietHandler(WSGIRequestHandler):
     def log(self, *_: Any) -> None:
-        """Say nothing about each request."""
+        """Log nothing."""
 
 
 @pytest.fixture(scope="session")
 def stored() -> Objects:
-    """What the application finds in S3."""
+    """The objects that the application finds in S3."""
     return {}
 
 
@@ -55,7 +55,7 @@ def endpoint(checker: ConformanceChecker) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def rekognition(endpoint: str) -> Any:
-    """A boto3 client, which tries nothing twice."""
+    """A boto3 client without retries."""
     return boto3.client(
         "rekognition",
         endpoint_url=endpoint,
@@ -72,7 +72,7 @@ def _fresh(
     checker: ConformanceChecker,
     stored: Objects,
 ) -> Iterator[None]:
-    """Begin each test with nothing stored, and end it with all its answers in AWS's form."""
+    """Begin each test without data, and check at its end that all answers had AWS's form."""
     app.reset()
     stored.clear()
     checker.mismatches.clear()

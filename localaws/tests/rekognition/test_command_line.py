@@ -18,7 +18,7 @@ ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    # awscli sets it when it is imported, and others may have taken it away since.
+    # awscli sets it on import, and other tests may have removed it.
     "AWS_DATA_PATH": str(Path(awscli.__file__).parent / "data"),
 }
 
@@ -40,7 +40,7 @@ def aws(endpoint, monkeypatch, capsys):
 
 @pytest.fixture
 def image(tmp_path):
-    """Write a photograph to a file, as the CLI takes it."""
+    """Write a photograph to a file, and return the CLI's name for its content."""
 
     def write(name):
         (tmp_path / name).write_bytes(photograph(name))

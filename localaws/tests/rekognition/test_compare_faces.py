@@ -1,4 +1,4 @@
-"""CompareFaces: one face with all those in another image."""
+"""CompareFaces: the largest face of one image against all faces of another."""
 
 import pytest
 

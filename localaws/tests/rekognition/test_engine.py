@@ -53,13 +53,13 @@ def test_faces_are_found_and_described_as_by_opencvs_own_classes(engine, name):
     box = face.box
     assert [box.left, box.top, box.width, box.height] == pytest.approx(reference[:4], abs=1)
     assert face.score == pytest.approx(reference[14], abs=0.01)
-    # OpenCV does not look at a face a second time for its landmarks.
+    # Unlike the engine, OpenCV does not detect a face twice to place its landmarks.
     assert np.ravel(face.landmarks) == pytest.approx(reference[4:14], abs=0.08 * box.width)
     assert engine.embed(image, face).vector @ vector > 0.85
 
 
 def opencv(pixels):
-    """Return the only face in an image, as OpenCV tells it, and its vector."""
+    """Return the only face in an image, as OpenCV describes it, and its vector."""
     yunet, sface = (np.frombuffer(models.read(m), np.uint8) for m in (models.YUNET, models.SFACE))
     nothing, size = np.empty(0, np.uint8), (pixels.shape[1], pixels.shape[0])
     detector = cv2.FaceDetectorYN.create("onnx", yunet, nothing, size, SCORE_THRESHOLD)

@@ -1,4 +1,4 @@
-"""Which files are photographs, and how they are read."""
+"""Reading photographs, and refusing all other files."""
 
 import struct
 import zlib
@@ -154,7 +154,7 @@ def test_a_decompression_bomb_is_refused_by_its_header(rekognition, side):
 
 
 def _png_that_claims(side):
-    """Return a PNG whose header promises a square, and which holds next to nothing."""
+    """Return a PNG whose header promises a square, with almost no content."""
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 1000)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(

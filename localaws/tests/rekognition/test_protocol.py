@@ -1,4 +1,4 @@
-"""What is refused before an operation begins, and how it is said."""
+"""Requests that are refused before an operation begins, and their errors."""
 
 import base64
 import json

@@ -322,7 +322,7 @@ def test_a_user_without_faces_looks_like_nobody(club):
 
 
 def test_a_user_is_more_than_one_photograph(club):
-    """What all photographs have in common is closer to another one than each of them is."""
+    """All photographs together are closer to another photograph than each of them alone."""
     faces = club.user("obama", "obama.jpg", "obama3.jpg")
     wanted = {"Bytes": photograph("obama2.jpg")}
 

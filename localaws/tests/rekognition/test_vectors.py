@@ -1,4 +1,4 @@
-"""The vector index finds what a search through all vectors would."""
+"""The vector index finds the same vectors as a search through all of them."""
 
 import numpy as np
 import pytest

@@ -35,7 +35,7 @@ class AtomicDynamoDB:
         start_response: "StartResponse",
         inner: "WSGIApplication",
     ) -> Iterable[bytes]:
-        """Pass on a request when the one before is over."""
+        """Pass on a request after the end of the request before."""
         if request_of(environ).service != "dynamodb":
             return inner(environ, start_response)
         read_body(environ)  # before the lock, so that a slow client delays nobody

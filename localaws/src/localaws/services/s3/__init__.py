@@ -1,5 +1,5 @@
-"""S3: moto stores buckets and objects. Here is what moto leaves out.
+"""S3: moto stores buckets and objects, and answers most requests.
 
-Event notifications are complete, in AWS's form, and sent after the request. Browser uploads have to
-keep to their signed policy. Everything can be kept on disk.
+Here event notifications become complete, in AWS's form, and are sent after the request. Browser
+uploads must keep to their signed policy. Everything can be kept on disk.
 """

@@ -271,7 +271,7 @@ class _BodyOnDisk:
 
 
 def _lists(store: _VersionedKeyStore) -> dict[str, list[Version]]:
-    """Return the versions by key, past ``get_item``."""
+    """Return the versions by key, without ``get_item``, which would note every key."""
     return {key: dict.__getitem__(store, key) for key in dict.keys(store)}
 
 
