@@ -160,7 +160,7 @@ def _needs(
     """Return all permissions that a request needs.
 
     Raises:
-        UnknownNeeds: nobody has written them down here.
+        UnknownNeeds: the operation is not known here.
     """
     if form is not None:
         return [s3.post_object(request.bucket, form.fields.get("key", ""))]

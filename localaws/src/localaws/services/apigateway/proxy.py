@@ -85,7 +85,7 @@ def response(call: ApiCall, result: bytes) -> Response:
         if not isinstance(body, str | None) or not 100 <= status <= 599:
             raise TypeError(body)
         content = (body or "").encode()
-        # Like API Gateway: only a caller who accepts a binary type first gets bytes.
+        # Like API Gateway: bytes only for callers whose first accepted type is binary.
         wanted = call.request.headers.get("Accept", "").split(",")[0]
         if answer.get("isBase64Encoded") and _is_binary(wanted, call.api.binaryMediaTypes):
             content = base64.b64decode(content, validate=True)

@@ -78,8 +78,8 @@ def _lifecycle_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
 class BucketPolicy(ResourceType):
     """``AWS::S3::BucketPolicy``.
 
-    Statements that demand encrypted connections are left out: this server has plain ones only, and
-    would refuse every request. Statements for AWS's own services are left out too.
+    Statements that demand encrypted connections are left out: this server has plain connections
+    only, so they would close the bucket. Statements for AWS's own services are left out too.
     """
 
     identifier = "Bucket"

@@ -179,7 +179,7 @@ _FUNCTIONS: dict[str, Callable[[Template, Any, Mapping[str, PhysicalResource]], 
     "Condition": lambda template, argument, made: (
         template._holds(argument)
         if isinstance(argument, str)
-        else {"Condition": template.resolve(argument, made)}  # the member of a policy's statement
+        else {"Condition": template.resolve(argument, made)}  # a member of a policy's statement
     ),
 }
 

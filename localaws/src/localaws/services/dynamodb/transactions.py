@@ -64,7 +64,7 @@ def transact_write_items(self: DynamoDBBackend, transact_items: list[dict[str, A
 
 
 def copy_table(self: Table, memo: dict[int, Any]) -> Table:
-    """Stand in for copying a table deeply: in a transaction there is no need for a copy."""
+    """Stand in for ``copy.deepcopy`` of a table: a transaction gets the table itself."""
     if _is_in_transaction.get():
         return self
     duplicate: Table = object.__new__(type(self))

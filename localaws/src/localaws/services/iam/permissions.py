@@ -1,6 +1,6 @@
 """Permissions that requests need: the type that every service uses, and the needs of STS.
 
-Each service has a function ``needs`` in its own ``permissions.py``. Source of all: "Actions,
+Each service has a function ``needs`` in its own ``permissions.py``. Source for all: "Actions,
 resources, and condition keys for AWS services" in the Service Authorization Reference.
 """
 
@@ -35,7 +35,7 @@ def needs_of_sts(request: AWSRequest, environ: "WSGIEnvironment") -> Iterable[Ne
     """Return the needs of a request to STS.
 
     Raises:
-        UnknownNeeds: nobody has written them down here.
+        UnknownNeeds: the operation is not known here.
     """
     if b"Action=GetCallerIdentity" in read_body(environ):
         return []  # every caller may ask for its own identity

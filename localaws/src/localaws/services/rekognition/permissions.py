@@ -40,7 +40,7 @@ def needs(request: AWSRequest, environ: "WSGIEnvironment") -> Iterator[Need]:
     """Yield the needs of a request.
 
     Raises:
-        UnknownNeeds: nobody has written them down here.
+        UnknownNeeds: the operation is not known here.
     """
     operation, parameters = request.operation, json_parameters(environ)
     if operation in _WITHOUT_RESOURCE:

@@ -42,7 +42,7 @@ def needs(request: AWSRequest, environ: "WSGIEnvironment") -> Iterator[Need]:
     """Yield the needs of a request.
 
     Raises:
-        UnknownNeeds: nobody has written them down here.
+        UnknownNeeds: the operation is not known here.
     """
     operation, bucket, key = request.operation, request.bucket, request.key
     if operation in _ON_BUCKET:

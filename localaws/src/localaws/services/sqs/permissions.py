@@ -25,7 +25,7 @@ def needs(request: AWSRequest, environ: "WSGIEnvironment") -> Iterator[Need]:
     """Yield the needs of a request.
 
     Raises:
-        UnknownNeeds: nobody has written them down here.
+        UnknownNeeds: the operation is not known here.
     """
     if request.operation not in _ON_QUEUE:
         raise UnknownNeeds(f"sqs:{request.operation}")

@@ -15,7 +15,7 @@ _READS: Final = ("Get", "List")
 
 
 def is_write(operation: str) -> bool:
-    """Return whether an operation can change anything; ReceiveMessage hides the message."""
+    """Return whether an operation can change anything. ReceiveMessage does: it hides messages."""
     return not operation.startswith(_READS)
 
 
