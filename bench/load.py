@@ -161,8 +161,7 @@ def existing(aws: EmbeddedAWS, project: Project, folder: Path, count: int) -> fl
         token = report["nextToken"]
     seconds = time.perf_counter() - started
     indexed = check()
-    assert aws.workers is not None
-    memory = max(map(peak_megabytes, aws.workers.pids()))
+    memory = max(map(peak_megabytes, project.workers.pids()))
     repeat_started = time.perf_counter()
     repeated = create_index(aws, project, {})
     repeat_seconds = time.perf_counter() - repeat_started

@@ -29,7 +29,7 @@ def project(aws: EmbeddedAWS) -> Project:
     os.environ["ATTEMPT_SECONDS"] = "5"
     project = install(aws, str(ROOT))
     keeps = Settings.from_environment(os.environ).keep_photographs
-    restrict(aws, keeps_photographs=keeps)
+    restrict(aws, project, keeps_photographs=keeps)
     # Make the application's clients now. All clients made later in this process are a test's.
     clients.s3(), clients.dynamodb(), clients.rekognition()
     os.environ["AWS_SDK_UA_APP_ID"] = "test"

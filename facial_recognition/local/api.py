@@ -1,8 +1,8 @@
 """The project's API on a port of this machine: ``chalice local``, behind a gateway.
 
-Chalice's own development server takes requests of any size, waits for them for ever and answers
-what it does not understand with HTML or not at all. Here stands what Amazon API Gateway is to
-Lambda: it reads the request, within limits, and refuses what never gets to the application.
+Chalice's own development server accepts requests of any size, waits for them forever, and answers
+malformed ones with HTML or not at all. The gateway does for it what Amazon API Gateway does for
+Lambda: it reads requests within limits, and refuses those that must not reach the application.
 """
 
 import os
@@ -38,43 +38,46 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
-"""What API Gateway takes."""
+"""API Gateway's limit."""
 MOST_DISCARDED = 256 * 1024 * 1024
-"""Bytes of a body that is too large which are read all the same: a client that is still sending
-would otherwise not see the answer."""
+"""Bytes of a body that are read even though it is too large: a client that is still sending would
+not see the answer."""
 PATIENCE = 29.0
-"""Seconds in which a body has to arrive and a request to be taken up."""
+"""Seconds that a body may take to arrive, and a request to wait for its turn."""
 AT_ONCE = 16
-"""Requests that the application handles at once; on AWS each has a function instance."""
+"""Requests that the application handles at once; on AWS each has its own function instance."""
 _PIECE = 64 * 1024
 _LENGTH = re.compile(r"[0-9]{1,15}")
 
 
 class LocalApi(Server):
-    """``chalice local`` for a project that is loaded already."""
+    """``chalice local`` for a loaded project.
+
+    Args:
+        project: the application.
+        port: of 127.0.0.1; 0 picks a free one.
+        patience: seconds that a body may take to arrive, and a request to wait for its turn.
+
+    Raises:
+        localaws.ports.PortUnusable: the server cannot listen on the port.
+    """
 
     def __init__(self, project: Project, port: int = 0, *, patience: float = PATIENCE) -> None:
-        """Listen on a port of 127.0.0.1; 0 takes a free one.
-
-        Args:
-            project: the application.
-            port: the port.
-            patience: seconds in which a body has to arrive and a request to be taken up.
-
-        Raises:
-            localaws.ports.PortUnusable: another program listens there, say.
-        """
         validate_routes(project.app.routes)
         gateway = Gateway(project, patience)
         super().__init__(listen(port), gateway, "chalice-local", _RequestHandler)
 
 
 class Gateway:
-    """WSGI application that hands requests to Chalice as API Gateway and Lambda do."""
+    """WSGI application that passes requests to Chalice as API Gateway and Lambda do.
+
+    Args:
+        project: the application.
+        patience: seconds that a body may take to arrive, and a request to wait for its turn.
+    """
 
     def __init__(self, project: Project, patience: float) -> None:
-        """Take the application, and for how many seconds a client is waited for."""
-        project.app.__class__ = LocalChalice  # which keeps a current request for each thread
+        project.app.__class__ = LocalChalice  # it keeps a current request for each thread
         self._gateway = LocalGateway(project.app, project.config)
         self._routes = RouteMatcher(list(project.app.routes))
         origin = Settings.from_environment(os.environ).cors_origin
@@ -85,7 +88,7 @@ class Gateway:
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        """Answer a request, whatever it is."""
+        """Answer a request, malformed or not."""
         try:
             body = _read_body(environ, self._patience)
             response = self._invoke(environ, body)
@@ -117,7 +120,7 @@ class Gateway:
         )
 
     def _refusal(self, error: Exception) -> Response:
-        """Answer what did not get to the application, or what that left unanswered."""
+        """Answer a request that the application did not get, or did not answer."""
         request_id, problem = str(uuid.uuid4()), as_problem(error)
         if not isinstance(error, Problem):
             telemetry.failure(error, request_id)
@@ -128,12 +131,16 @@ class Gateway:
 
 
 def _read_body(environ: "WSGIEnvironment", patience: float) -> bytes:
-    """Read the body of a request, in pieces, for so many seconds.
+    """Return the body of a request.
+
+    Args:
+        environ: the request.
+        patience: seconds that the body may take to arrive.
 
     Raises:
-        MalformedRequest: it does not say, or not clearly, where it ends, or ends before.
-        ImageTooLarge: it has more than :data:`MAX_BODY_BYTES`.
-        RequestTimeout: it has not come in time.
+        MalformedRequest: the length of the body is missing, ambiguous, or not reached.
+        ImageTooLarge: the body has more than :data:`MAX_BODY_BYTES`.
+        RequestTimeout: the body did not arrive in time.
     """
     chunked = environ.get("HTTP_TRANSFER_ENCODING")
     length = environ.get("CONTENT_LENGTH") or None
@@ -146,7 +153,7 @@ def _read_body(environ: "WSGIEnvironment", patience: float) -> bytes:
     is_late = threading.Event()
 
     def give_up() -> None:
-        """Let nothing more come, so that reading ends, wherever it is."""
+        """Close the connection for reading, which ends every wait for data."""
         is_late.set()
         with suppress(OSError):  # the client may be gone
             environ["werkzeug.socket"].shutdown(socket.SHUT_RD)
@@ -156,7 +163,7 @@ def _read_body(environ: "WSGIEnvironment", patience: float) -> bytes:
     try:
         body, size = _collect(environ["wsgi.input"], None if length is None else int(length))
         is_whole = length is None or size == int(length)
-    except (OSError, ValueError):  # as a broken chunk raises, too
+    except (OSError, ValueError):  # a broken chunk is a ValueError
         body, size, is_whole = b"", 0, False
     finally:
         timer.cancel()
@@ -173,11 +180,18 @@ def _read_body(environ: "WSGIEnvironment", patience: float) -> bytes:
 
 
 def _collect(stream: Any, length: int | None) -> tuple[bytes, int]:
-    """Read a stream of this length, or to its end; of what is too large only the size is kept."""
+    """Return the content and the size of a stream.
+
+    A content of more than :data:`MAX_BODY_BYTES` is dropped.
+
+    Args:
+        stream: the body.
+        length: of the body in bytes; None reads to the end of the stream.
+    """
     body, size = bytearray(), 0
     piece = memoryview(bytearray(_PIECE))
     while length is None or size < length:
-        # Into memory of our own: Python 3.14.8 may crash when it makes bytes of a part of a piece.
+        # readinto(), since Python 3.14.8 may crash when read() makes bytes of a part of a chunk.
         count = stream.readinto(piece if length is None else piece[: length - size])
         size += count
         if not count or size > MOST_DISCARDED:
@@ -191,15 +205,15 @@ def _collect(stream: Any, length: int | None) -> tuple[bytes, int]:
 
 class _RequestHandler(QuietRequestHandler):
     timeout = PATIENCE
-    """Seconds for each part of a request that is waited for."""
+    """Seconds to wait for each part of a request."""
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answer what is not even HTTP."""
+        """Answer a request that is not valid HTTP."""
         problem = MalformedRequest("The request line or a header is malformed or too long.")
         request_id = str(uuid.uuid4())
         answer = finish_response(problem_response(problem, request_id), request_id, {})
         self.close_connection = True
-        self.request_version = self.protocol_version  # what came may say no version at all
+        self.request_version = self.protocol_version  # the request may have named no version
         self.send_response(answer.status_code)
         for name, value in answer.headers.items():
             self.send_header(name, str(value))

@@ -1,4 +1,4 @@
-"""The pages of ``web/`` on a port of this machine, as the distribution serves them in the cloud."""
+"""The web pages on a port of this machine, served as CloudFront serves them."""
 
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -19,19 +19,18 @@ if TYPE_CHECKING:
 
 
 class LocalPages(Server):
-    """A server of the pages. What is changed in ``web/`` shows at the next request."""
+    """A server of the pages in ``web/``. Changes of the files show at the next request.
+
+    Args:
+        config: the facts about the service that the pages need.
+        aws_url: the address of S3, where browsers upload large photographs.
+        port: of 127.0.0.1; 0 picks a free one.
+
+    Raises:
+        localaws.ports.PortUnusable: the server cannot listen on the port.
+    """
 
     def __init__(self, config: PagesConfig, aws_url: str, port: int = 0) -> None:
-        """Listen on a port of 127.0.0.1; 0 takes a free one.
-
-        Args:
-            config: what the pages have to know of the service.
-            aws_url: where S3 is, to which large photographs are uploaded.
-            port: the port.
-
-        Raises:
-            localaws.ports.PortUnusable: another program listens there, say.
-        """
         self._config = config
         policy = content_security_policy(config.api_origin, aws_url)
         self._headers = {
@@ -50,7 +49,7 @@ class LocalPages(Server):
                 status=HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "GET, HEAD"}
             )
         else:
-            # Only what would be published is served: no path leads out of it, or lists it.
+            # Only published files are served: no path leads out of the folder or lists it.
             published = {file.name: file for file in files(self._config)}
             found = published.get(request.path.removeprefix("/") or "index.html")
             file = found or published["404.html"]

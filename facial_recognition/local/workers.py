@@ -1,7 +1,7 @@
-"""Processes in which the functions of a Chalice project run, as AWS Lambda runs them.
+"""Processes that run the functions of a Chalice project as AWS Lambda runs them.
 
-A worker handles one event at a time, stays for the next one, is killed when a function takes
-longer than its timeout, and takes nothing down with it when it dies.
+A worker process handles one event at a time and stays for the next one. It is killed when a
+function exceeds its timeout. When it dies, no other process is affected.
 """
 
 import importlib
@@ -20,31 +20,35 @@ from typing import Any
 
 from chalice.local import LambdaContext
 
+from localaws.services.lambda_.errors import FunctionError
+
 APP = "app"
-"""Name of the handler that answers HTTP requests; the others are named as in the project."""
-
-
-class FunctionError(Exception):
-    """A function raised an exception, took too long, or its process died."""
+"""The handler that answers HTTP requests. Other handlers have their names in the project."""
 
 
 @dataclass(frozen=True)
-class Call:
-    """What a worker is asked to do."""
+class Invocation:
+    """An event for a function."""
 
     handler: str
     function: str
     payload: str
+    """The event in JSON."""
     request_id: str
     timeout: float
     """Seconds."""
 
 
 class Workers:
-    """A pool of processes that have a project's ``app.py`` loaded."""
+    """A pool of processes that have a project's ``app.py`` loaded.
+
+    Args:
+        directory: the folder of the project.
+        environment: the environment variables of the processes.
+        size: the most processes at once; each starts when it is needed.
+    """
 
     def __init__(self, directory: str, environment: Mapping[str, str], size: int) -> None:
-        """Start the pool; workers are started when they are needed, at most ``size`` at once."""
         self._directory = directory
         self._environment = dict(environment)
         self._places = threading.BoundedSemaphore(size)
@@ -52,23 +56,23 @@ class Workers:
         self._all: dict[str, _Worker] = {}
         self._count = 0
         self._lock = threading.Lock()
-        # Forked from a server that has the application loaded, a worker is there at once; and the
-        # server has no threads, which a fork of this process would leave in an unknown state.
+        # A worker is forked from a server process that has the application loaded, and so starts at
+        # once. Unlike this process, the server has no threads, whose locks a fork could copy held.
         self._processes = multiprocessing.get_context("forkserver")
         self._processes.set_forkserver_preload(
             ["__main__", "facial_recognition.local.workers", "app"]
         )
 
-    def run(self, call: Call) -> Any:
+    def run(self, invocation: Invocation) -> Any:
         """Run a function in a worker and return its result.
 
         Raises:
-            FunctionError: it did not return one.
+            FunctionError: the function returned no result.
         """
         with self._places:
             worker = self._take()
             try:
-                result = worker.run(call)
+                result = worker.run(invocation)
             except BaseException:
                 if worker.process.is_alive() and not worker.busy:
                     self._idle.put(worker)
@@ -84,13 +88,13 @@ class Workers:
             return [worker.process.pid for worker in self._all.values()]
 
     def handler_of(self, name: str) -> str | None:
-        """Return what the worker of this name was asked to run last."""
+        """Return the handler that a worker runs or ran last; None for an unknown worker."""
         with self._lock:
             worker = self._all.get(name)
         return worker.handler if worker else None
 
     def kill(self, name: str) -> bool:
-        """Kill the worker of this name; say whether there was one."""
+        """Kill a worker by its name; return whether it existed."""
         with self._lock:
             worker = self._all.get(name)
         if worker is None:
@@ -107,6 +111,7 @@ class Workers:
             self._end(worker)
 
     def _take(self) -> "_Worker":
+        """Return an idle worker, or start one."""
         while not self._idle.empty():
             worker = self._idle.get_nowait()
             if worker.process.is_alive():
@@ -144,15 +149,17 @@ class _Worker:
         self.busy = False
         self.handler: str | None = None
 
-    def run(self, call: Call) -> Any:
-        self.busy, self.handler = True, call.handler
+    def run(self, invocation: Invocation) -> Any:
+        self.busy, self.handler = True, invocation.handler
         try:
-            self.connection.send(call)
-            if not self.connection.poll(call.timeout):
-                raise FunctionError(f"Task timed out after {call.timeout:.2f} seconds")
+            self.connection.send(invocation)
+            if not self.connection.poll(invocation.timeout):
+                message = f"Task timed out after {invocation.timeout:.2f} seconds"
+                raise FunctionError({"errorType": "Sandbox.Timedout", "errorMessage": message})
             succeeded, answer = self.connection.recv()
         except (EOFError, OSError) as error:
-            raise FunctionError("Runtime exited") from error
+            payload = {"errorType": "Runtime.ExitError", "errorMessage": "Runtime exited"}
+            raise FunctionError(payload) from error
         self.busy = False
         if not succeeded:
             raise FunctionError(answer)
@@ -162,8 +169,8 @@ class _Worker:
 def _serve(
     connection: "Connection[Any, Any]", directory: str, environment: Mapping[str, str]
 ) -> None:
-    """Be a worker, until the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
+    """Run functions in a worker process until the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the parent ends its workers
     os.environ.clear()
     os.environ.update(environment)
     if directory not in sys.path:
@@ -171,15 +178,20 @@ def _serve(
     app = importlib.import_module("app").app
     while True:
         try:
-            call: Call = connection.recv()
+            invocation: Invocation = connection.recv()
         except EOFError:
             return
-        handle = app if call.handler == APP else app.handler_map[call.handler]
-        context = LambdaContext(call.function, 128, int(call.timeout * 1000))
-        context.aws_request_id = call.request_id
-        try:
-            answer = True, json.dumps(handle(json.loads(call.payload), context))
-        except Exception as error:
-            traceback.print_exc()
-            answer = False, f"{type(error).__name__}: {error}"
-        connection.send(answer)
+        connection.send(_answer(app, invocation))
+
+
+def _answer(app: Any, invocation: Invocation) -> tuple[bool, Any]:
+    """Run a function; return True and the result in JSON, or False and Lambda's error payload."""
+    handle = app if invocation.handler == APP else app.handler_map[invocation.handler]
+    context = LambdaContext(invocation.function, 128, int(invocation.timeout * 1000))
+    context.aws_request_id = invocation.request_id
+    try:
+        return True, json.dumps(handle(json.loads(invocation.payload), context))
+    except Exception as error:
+        traceback.print_exc()
+        kind = type(error).__name__
+        return False, {"errorType": kind, "errorMessage": f"{kind}: {error}"}

@@ -90,7 +90,7 @@ def mismatches(shape: Shape, value: Any, path: str) -> Iterator[str]:
 
 
 def _matches(pattern: str, value: str) -> bool:
-    """Match a pattern of the service model, which is written for Java."""
+    """Return whether a value matches a pattern of the service model, which has Java's syntax."""
     for java, python in ((r"\p{L}", r"\w"), (r"\p{N}", r"\w"), (r"\p{Z}", r"\s")):
         pattern = pattern.replace(java, python)
     return re.fullmatch(pattern, value) is not None

@@ -1,4 +1,4 @@
-"""An embedded AWS on a free port, and an empty laboratory in it for each test."""
+"""An embedded AWS on a free port, and for each test an empty laboratory in it."""
 
 from collections.abc import Iterator
 
@@ -10,14 +10,14 @@ from localaws.server import EmbeddedAWS
 
 @pytest.fixture(scope="session")
 def aws() -> Iterator[EmbeddedAWS]:
-    """The embedded AWS; failing functions are tried again at once."""
+    """The embedded AWS. Failing functions are tried again at once."""
     with EmbeddedAWS(retry_delays=(0.05, 0.05)) as aws:
         yield aws
 
 
 @pytest.fixture(scope="module")
 def one_laboratory(aws: EmbeddedAWS) -> Iterator[Laboratory]:
-    """An embedded AWS for small experiments."""
+    """An embedded AWS that the tests of a module share."""
     aws.reset()
     yield Laboratory(aws)
     aws.reset()
@@ -25,6 +25,6 @@ def one_laboratory(aws: EmbeddedAWS) -> Iterator[Laboratory]:
 
 @pytest.fixture
 def laboratory(one_laboratory: Laboratory) -> Iterator[Laboratory]:
-    """The same, with nothing in it."""
+    """An embedded AWS for small experiments, with nothing in it."""
     yield one_laboratory
     one_laboratory.clear()

@@ -1,4 +1,4 @@
-"""Small functions, buckets, queues and APIs on the embedded AWS, made as they are needed."""
+"""Small functions, buckets, queues and APIs on the embedded AWS, for single tests."""
 
 import io
 import json
@@ -10,6 +10,9 @@ import boto3
 import botocore.config
 import moto.backends
 import requests
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from localaws.account import ACCESS_KEY_ID, ACCOUNT_ID, REGION, SECRET_ACCESS_KEY
@@ -31,9 +34,27 @@ LOGS = {
     "Resource": "arn:aws:logs:*:*:log-group:/aws/lambda/*",
 }
 
+ECHO = """
+    import json
+    def handler(event, context):
+        return {"statusCode": 201, "body": json.dumps(event), "headers": {"X-One": "1"},
+                "multiValueHeaders": {"X-Two": ["a", "b"]}}
+"""
+IAM = {
+    "paths": {"/": {"post": {"security": [{"iam": []}]}}},
+    "securityDefinitions": {
+        "iam": {
+            "type": "apiKey",
+            "name": "Authorization",
+            "in": "header",
+            "x-amazon-apigateway-authtype": "awsSigv4",
+        }
+    },
+}
+
 
 class Laboratory:
-    """Makes what a test needs, with short names."""
+    """Makes resources for a test, by short names."""
 
     def __init__(self, aws: EmbeddedAWS) -> None:
         self.aws = aws
@@ -43,7 +64,7 @@ class Laboratory:
         self.iam = self.client("iam")
 
     def client(self, service: str, session: Any = None) -> Any:
-        """Return a client that may do everything, or what the session of a role may."""
+        """Return a client that may do everything, or only as much as the session of a role."""
         keys: tuple[str, ...] = (ACCESS_KEY_ID, SECRET_ACCESS_KEY)
         if session is not None:
             keys = (session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"])
@@ -59,19 +80,30 @@ class Laboratory:
             **dict(zip(names, keys, strict=False)),
         )
 
+    def tables(self) -> Any:
+        """Return DynamoDB as a boto3 resource, which takes Python's types for values."""
+        return self._boto3.resource(
+            "dynamodb",
+            endpoint_url=self.aws.url,
+            region_name=REGION,
+            aws_access_key_id=ACCESS_KEY_ID,
+            aws_secret_access_key=SECRET_ACCESS_KEY,
+        )
+
     def clear(self) -> None:
-        """Remove what was made: a reset would read all of AWS's own policies again."""
+        """Delete everything that was made. A reset would read all of AWS's own policies again."""
         self.aws.functions.drain()
         self.aws.deployed.stop()
-        for backend in ("lambda", "apigateway", "logs", "sqs", "cognito-idp"):
+        for backend in ("lambda", "apigateway", "dynamodb", "logs", "sqs", "cognito-idp"):
             moto.backends.get_backend(backend)[ACCOUNT_ID][REGION].reset()
         moto.backends.get_backend("s3")[ACCOUNT_ID]["aws"].reset()
         moto.backends.get_backend("sts")[ACCOUNT_ID]["aws"].reset()
         moto.backends.get_backend("iam")[ACCOUNT_ID]["aws"].roles.clear()
+        self.aws.stacks.clear()
         self.aws.permissions.asked.clear()
 
     def role(self, *statements: Any, name: str = "role") -> str:
-        """Make a role that may do so much, and return its ARN."""
+        """Make a role with a policy of these statements, and return its ARN."""
         role = self.iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))
         document = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
         if statements:
@@ -79,14 +111,14 @@ class Laboratory:
         return str(role["Role"]["Arn"])
 
     def session(self, *statements: Any, name: str = "caller") -> Any:
-        """Return temporary credentials of a role that may do so much."""
+        """Return temporary credentials of a role with a policy of these statements."""
         answer = self.client("sts").assume_role(
             RoleArn=self.role(*statements, name=name), RoleSessionName="session"
         )
         return answer["Credentials"]
 
     def function(self, source: str, *statements: Any, name: str = "f", **options: Any) -> str:
-        """Make a function of a module with ``handler``, and return its name."""
+        """Make a function from the source of a module with ``handler``, and return its name."""
         self.lambda_.create_function(
             FunctionName=name,
             Role=self.role(LOGS, *statements, name=f"role-of-{name}"),
@@ -97,12 +129,12 @@ class Laboratory:
         return name
 
     def call(self, function: str, event: Any = None) -> Any:
-        """Invoke a function, and return its result, or what Lambda says of its error."""
+        """Invoke a function, and return its result or Lambda's error payload."""
         answer = self.lambda_.invoke(FunctionName=function, Payload=json.dumps(event).encode())
         return json.loads(answer["Payload"].read())
 
     def logged(self, function: str = "f") -> list[str]:
-        """Return the lines in the log group of a function; none where there is no group."""
+        """Return the lines in the log group of a function; none if there is no group."""
         self.aws.functions.drain()
         self.aws.deployed.logs.drain()
         logs = self.client("logs")
@@ -118,7 +150,7 @@ class Laboratory:
         return f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{name}"
 
     def received(self, name: str = "queue") -> list[Any]:
-        """Return what is in a queue."""
+        """Return the messages in a queue."""
         self.aws.functions.drain()
         sqs = self.client("sqs")
         url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
@@ -126,12 +158,12 @@ class Laboratory:
         return [json.loads(message["Body"]) for message in messages]
 
     def api(self, function: str, permitted: bool = True, **parts: Any) -> "Api":
-        """Import an API before a function and deploy it, as Chalice does.
+        """Import an API in front of a function and deploy it, as Chalice does.
 
         Args:
             function: its name.
             permitted: whether the API may invoke it.
-            parts: more of the Swagger document; ``paths`` in short, by path and method.
+            parts: other parts of the Swagger document; of ``paths`` only paths and methods.
         """
         gateway = self.client("apigateway")
         arn = f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{function}"
@@ -192,11 +224,20 @@ def zipped(source: str) -> bytes:
 
 
 def error_of(call: Any, **arguments: Any) -> tuple[int, str, str]:
-    """Return status, code and message with which AWS refuses a call."""
+    """Return status, code and message of the error that a call ends with."""
     try:
         call(**arguments)
     except ClientError as error:
         answer: Any = error.response
         status = answer["ResponseMetadata"]["HTTPStatusCode"]
         return status, answer["Error"]["Code"], answer["Error"]["Message"]
-    raise AssertionError("it was not refused")
+    raise AssertionError("the call was not refused")
+
+
+def signed(
+    api: Api, key: str, secret: str, token: str | None = None, path: str = "/"
+) -> dict[str, str]:
+    """Return the headers of a signed POST without a body."""
+    request = AWSRequest("POST", f"{api.url}{path}", data=b"")
+    SigV4Auth(Credentials(key, secret, token), "execute-api", REGION).add_auth(request)
+    return dict(request.headers)

@@ -1,4 +1,4 @@
-"""The database: changes that are on disk when they are answered, and damage that is noticed."""
+"""The database: answered changes are on disk, and damage is noticed."""
 
 import shutil
 import sqlite3
@@ -23,7 +23,7 @@ def numbers(database):
 
 @pytest.fixture
 def killed(tmp_path):
-    """The files of a database of which the process was killed after 50 writes."""
+    """The files of a database whose process was killed after 50 writes."""
     database = Database(tmp_path / "words.db", SCHEMA, "test")
     for number in range(50):
         database.write(insert(number))
@@ -79,7 +79,7 @@ def test_a_change_that_fails_is_undone_and_spares_the_others(tmp_path):
         insert(1)(db)
         raise KeyError
 
-    failing, succeeding = database.begin(fail), database.begin(insert(2))
+    failing, succeeding = database.submit(fail), database.submit(insert(2))
 
     with pytest.raises(KeyError):
         failing()
@@ -158,7 +158,7 @@ def test_what_is_replaced_takes_no_room(tmp_path):
         database.write(lambda db: db.execute("INSERT OR REPLACE INTO words VALUES (1, ?)", (word,)))
 
     size = sum(file.stat().st_size for file in tmp_path.iterdir())
-    assert size < 6_000_000  # the log moves into the file before it has 5 MB
+    assert size < 6_000_000  # the log moves into the file before it reaches 5 MB
 
 
 def test_when_the_disk_is_full_nothing_is_answered_that_is_not_kept(tmp_path):
@@ -175,10 +175,10 @@ def test_when_the_disk_is_full_nothing_is_answered_that_is_not_kept(tmp_path):
 
 def test_a_closed_database_refuses_changes(tmp_path):
     database = opened(tmp_path / "words.db")
-    begun = database.begin(insert(1))
+    queued = database.submit(insert(1))
     database.close()
 
-    assert begun() == 1
+    assert queued() == 1
     with pytest.raises(RuntimeError, match="is closed"):
         database.write(insert(2))
 

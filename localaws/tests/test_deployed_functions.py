@@ -1,4 +1,4 @@
-"""Deployed functions run as on Lambda: alone, warm, within limits, with their own rights."""
+"""Deployed functions run as on Lambda: alone, warm, within limits, with their own permissions."""
 
 import json
 import os
@@ -241,7 +241,7 @@ def test_reserved_concurrency_is_not_exceeded(laboratory: Laboratory) -> None:
             assert (status, code) == (429, "TooManyRequestsException")
     assert laboratory.call("f")["count"] == 1
 
-    # Events that come at once wait for each other, and none is lost.
+    # Events that arrive together wait for each other, and none is lost.
     for _ in range(4):
         laboratory.lambda_.invoke(FunctionName="f", InvocationType="Event", Payload=b"{}")
     laboratory.aws.functions.drain()
@@ -266,7 +266,7 @@ def test_an_event_is_tried_three_times_under_one_id(laboratory: Laboratory) -> N
     [
         ({"MaximumRetryAttempts": 0}, 1, "RetriesExhausted"),
         ({"MaximumRetryAttempts": 1}, 2, "RetriesExhausted"),
-        # AWS waits one minute before the second try, and two before the third.
+        # AWS waits one minute before the second attempt, and two before the third.
         ({"MaximumEventAgeInSeconds": 90}, 2, "EventAgeExceeded"),
     ],
 )
@@ -369,7 +369,7 @@ def test_the_end_of_the_server_ends_a_function_that_is_at_work(laboratory: Labor
     )
     started = f"/tmp/{time.time_ns()}"
     with EmbeddedAWS() as aws, ThreadPoolExecutor(1) as threads:
-        other = Laboratory(aws)  # which sees what moto holds in this process
+        other = Laboratory(aws)  # moto's state is shared in this process
         answer: Any = threads.submit(other.call, "f", started)
         while not os.path.exists(started):
             time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""A collection that is opened again is the one that was closed."""
+"""A collection on disk is the same after it was closed and opened again."""
 
 import uuid
 
@@ -50,7 +50,7 @@ def test_faces_users_and_tags_are_read_back(tmp_path):
     (user,) = club.users.search(new[5].vector, 0, 50)
     assert user.user == found[1][0].user
     assert user.similarity == pytest.approx(found[1][0].similarity, abs=1e-4)
-    assert add(club, new[:3]) == listed[:3]  # known as the same faces
+    assert add(club, new[:3]) == listed[:3]  # recognised as the same faces
     assert add(club, new_faces(1, seed=1))[0].key > faces[-1].key
 
 

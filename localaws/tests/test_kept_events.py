@@ -1,35 +1,34 @@
-"""Events are kept until a function has handled them."""
+"""Events are stored until a function has handled them."""
 
 import threading
 
 import pytest
 
 from localaws.database import Database
-from localaws.services.lambda_.asynchronous import Functions
-from localaws.services.lambda_.kept_events import SCHEMA, Events
+from localaws.services.lambda_.functions import Functions
+from localaws.services.lambda_.persistence import SCHEMA, EventStore
 
 
 @pytest.fixture
 def events(tmp_path):
     database = Database(tmp_path / "events.db", SCHEMA, "test")
-    yield Events(database)
+    yield EventStore(database)
     database.close()
 
 
 def waiting(events):
-    events._database.write(lambda db: None)  # what is removed goes with the next write
+    events._database.write(lambda db: None)  # removed events go with the next write
     return [(function, payload) for _, function, payload in events.waiting()]
 
 
 @pytest.fixture
 def run(events):
-    """Make functions that keep their events, of which one handler is known."""
+    """Make functions that store their events, with one handler."""
     made = []
 
-    def make(handler):
-        functions = Functions(retry_delays=(0.01,))
-        functions.kept_events = events
-        functions.add({"index": handler})
+    def make(handler, on_failure=None):
+        functions = Functions(retry_delays=(0.01,), kept_events=events)
+        functions.add({"index": handler}, on_failure)
         made.append(functions)
         return functions
 
@@ -60,9 +59,8 @@ def test_an_event_is_forgotten_when_its_failure_is_recorded(events, run):
     def fail(event, request_id):
         raise ValueError
 
-    functions = run(fail)
     kept_when_recorded = []
-    functions.on_failure = lambda record: kept_when_recorded.append(waiting(events))
+    functions = run(fail, lambda record: kept_when_recorded.append(waiting(events)))
     functions.notify("index", {})
     functions.drain()
 

@@ -1,4 +1,4 @@
-"""What policies allow; and that whatever is not understood is an error, never ignored."""
+"""Evaluation of policies: an element that is not understood is an error, never ignored."""
 
 from typing import Any
 

@@ -1,14 +1,17 @@
+"""Browser uploads to S3 must keep to their signed policy."""
+
 from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
 
-from localaws.services.s3.post_policy import Refused, check
+from localaws.refusals import RequestRefused
+from localaws.services.s3.post_policy import check
 
 
 def signed(conditions: list[Any], expires_in: int = 60, **fields: str) -> dict[str, str]:
-    """Make the fields of a form as boto3 presigns it for the bucket ``photos``."""
+    """Return the fields of a form that boto3 presigns for the bucket ``photos``."""
     s3 = boto3.client(
         "s3",
         region_name="us-east-1",
@@ -60,7 +63,7 @@ def test_what_the_policy_forbids_is_refused_as_s3_does(
 ) -> None:
     fields = signed(JPEG, **{"Content-Type": "image/jpeg"}) | changes
 
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         check(fields, size, secret_for)
 
     assert refused.value.code == code
@@ -70,17 +73,17 @@ def test_what_the_policy_forbids_is_refused_as_s3_does(
     "conditions", [["no-list"], [["unheard-of", "$key", ""]], [["content-length-range", "a", 1]]]
 )
 def test_a_policy_that_is_none_is_refused(conditions: list[Any]) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         check(signed(conditions), 1, secret_for)
 
     assert refused.value.code == "InvalidPolicyDocument"
 
 
 def test_an_expired_policy_is_refused() -> None:
-    with pytest.raises(Refused, match="expired"):
+    with pytest.raises(RequestRefused, match="expired"):
         check(signed([], expires_in=-1), 1, secret_for)
 
 
 def test_an_upload_without_a_policy_is_refused() -> None:
-    with pytest.raises(Refused, match="Access Denied"):
+    with pytest.raises(RequestRefused, match="Access Denied"):
         check({"bucket": "photos", "key": "x"}, 1, secret_for)

@@ -1,4 +1,4 @@
-"""The deployed service, used once for all tests of what it needed."""
+"""The deployed service, which is used once for all tests of its permissions."""
 
 from collections.abc import Iterator
 
@@ -12,21 +12,21 @@ from tests.deploy.rehearsal import rehearse
 
 @pytest.fixture(scope="session")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """The service, as ``chalice deploy`` has made it."""
+    """The service, as ``chalice deploy`` has deployed it."""
     with deployed(tmp_path_factory.mktemp("project")) as deployment:
         yield deployment
 
 
 @pytest.fixture(scope="session")
 def rehearsed(deployment: Deployment) -> Deployment:
-    """The same, after everything was used that there is."""
+    """The deployed service, after every route and handler was used."""
     rehearse(deployment)
     return deployment
 
 
 @pytest.fixture(scope="module")
 def one_laboratory(aws: EmbeddedAWS) -> Iterator[Laboratory]:
-    """An embedded AWS for small experiments."""
+    """An embedded AWS that the tests of a module share."""
     aws.reset()
     yield Laboratory(aws)
     aws.reset()
@@ -34,6 +34,6 @@ def one_laboratory(aws: EmbeddedAWS) -> Iterator[Laboratory]:
 
 @pytest.fixture
 def laboratory(one_laboratory: Laboratory) -> Iterator[Laboratory]:
-    """The same, with nothing in it."""
+    """An embedded AWS for small experiments, with nothing in it."""
     yield one_laboratory
     one_laboratory.clear()

@@ -1,4 +1,4 @@
-"""An embedded AWS in a process of its own, without any project: until its input ends."""
+"""An embedded AWS in a process of its own, without the project. It stops when its input ends."""
 
 import sys
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from chalicelib.settings import Settings
 from facial_recognition.infra.policies import ResourceNames, with_names_of
-from localaws.middleware.permissions.grants import as_table
+from localaws.services.iam.grants import as_table
 from tests.deploy.deployment import FUNCTION, ROOT
 
 FILES = {

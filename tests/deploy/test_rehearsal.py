@@ -2,14 +2,12 @@
 
 import json
 from itertools import pairwise
-from typing import Any
 
 import pytest
 
 from chalicelib.telemetry import METRICS, THROTTLES
-from localaws.middleware.permissions.actions import Need
-from localaws.middleware.permissions.grants import Grant, grants_of, not_needed
-from localaws.services.iam.policies import Policy
+from localaws.services.iam.grants import grants_of, not_needed
+from localaws.services.iam.permissions import Need
 from tests.deploy.deployment import FUNCTION, Deployment
 from tests.deploy.policies import FILES, committed
 from tests.support.telemetry import metrics_in
@@ -115,22 +113,3 @@ def test_the_functions_have_written_metrics_and_nothing_of_a_person(
     for line in lines:
         for secret in ("Obama", "obama", "biden", "faces/", "somebody", *rehearsed.faces()):
             assert secret not in line
-
-
-def test_a_grant_too_many_and_one_too_few_are_found() -> None:
-    document: Any = {
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Action": ["s3:GetObject", "s3:PutObject"],
-                "Resource": ["arn:aws:s3:::a/*", "arn:aws:s3:::b/*"],
-            }
-        ]
-    }
-    asked = [Need("s3:GetObject", "arn:aws:s3:::a/1"), Need("s3:GetObject", "arn:aws:s3:::b/1")]
-
-    assert not_needed(document, asked) == [
-        Grant("s3:PutObject", "arn:aws:s3:::a/*"),
-        Grant("s3:PutObject", "arn:aws:s3:::b/*"),
-    ]
-    assert not Policy.parse(document).allows("s3:DeleteObject", "arn:aws:s3:::a/1")

@@ -19,7 +19,7 @@ from awscli.clidriver import create_clidriver
 from chalicelib.settings import Settings
 from facial_recognition.cli.__main__ import main as faces
 from facial_recognition.infra import data
-from localaws.middleware.permissions.grants import as_table
+from localaws.services.iam.grants import as_table
 from tests.deploy.policies import FILES, committed
 from tests.support.paths import ROOT
 

@@ -1,1 +1,1 @@
-"""Tests of what is kept on disk."""
+"""Tests of data on disk, and of long runs."""

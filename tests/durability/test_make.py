@@ -1,4 +1,4 @@
-"""``make run`` keeps its data, and ``make run FRESH=1`` begins anew."""
+"""``make run`` keeps its data, and ``make run FRESH=1`` deletes it first."""
 
 import shlex
 import shutil

@@ -1,4 +1,4 @@
-"""Many clients at once: no error, no wrong answer, and no memory that is not given back."""
+"""Many clients at once get right answers, and memory does not grow."""
 
 from pathlib import Path
 
@@ -27,5 +27,5 @@ def test_many_clients_at_once_get_right_answers(tmp_path: Path) -> None:
     assert outcome.errors == []
     assert outcome.wrong == []
     assert outcome.requests.total() > 10 * CLIENTS
-    # What a client leaves is on disk; a leak of one photograph's pixels per request would be seen.
+    # Data is on disk, so a leak of one photograph's pixels per request would show.
     assert outcome.memory[-1] < outcome.memory[0] + 100

@@ -21,9 +21,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 import app
 from facial_recognition.infra.failed_events import FailedEventsQueue
 from facial_recognition.local.project import Project, set_up
-from facial_recognition.local.workers import APP, FunctionError
+from facial_recognition.local.workers import APP
 from localaws.middleware.faults import Fault
-from localaws.services.lambda_.asynchronous import Disorder
+from localaws.services.lambda_.errors import FunctionError
+from localaws.services.lambda_.event_queue import Disorder
 from sample_photographs import landscape, photograph, resized
 from tests.support.service import BUCKET, FAILED_EVENTS, Service
 

@@ -325,12 +325,12 @@ def test_a_rule_without_a_rate_is_left_alone(
     schedules = Schedules(lambda function, rule, event: delivered.append(rule))
 
     for _ in range(3):
-        schedules.look()
+        schedules.run_due()
 
     assert [rule.rpartition("/")[2] for rule in delivered] == ["b"]
     assert "rule/a: only rates" in caplog.text
     events.put_rule(Name="b", ScheduleExpression="rate(1 hour)", State="DISABLED")
-    schedules.look()
+    schedules.run_due()
     events.put_rule(Name="b", ScheduleExpression="rate(1 hour)")
-    schedules.look()
+    schedules.run_due()
     assert len(delivered) == 2

@@ -75,7 +75,7 @@ def test_a_port_in_use_is_reported_in_one_line() -> None:
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (("--port", "99999"), "Port 99999 is none: they go up to 65535"),
+        (("--port", "99999"), "Port 99999 does not exist: ports go up to 65535"),
         (("--port", "0", "--stage", "moon"), "There is no stage moon; there are dev, prod."),
     ],
 )

@@ -9,12 +9,13 @@ from facial_recognition.infra.policies import (
     with_names_of,
 )
 from facial_recognition.infra.stages import FORGET
+from facial_recognition.local.project import Project
 from facial_recognition.local.workers import APP
 from localaws.server import EmbeddedAWS
 from tests.support.paths import ROOT
 
 
-def restrict(aws: EmbeddedAWS, *, keeps_photographs: bool = True) -> None:
+def restrict(aws: EmbeddedAWS, project: Project, *, keeps_photographs: bool = True) -> None:
     """Allow routes and handlers only the calls that their policies on AWS allow."""
     names = ResourceNames(Settings(), "*", "*")
     policies = {
@@ -31,11 +32,9 @@ def restrict(aws: EmbeddedAWS, *, keeps_photographs: bool = True) -> None:
             (FORGET, "policy-prod-forget_unverified.json"),
         )
     }
-    workers = aws.workers
-    assert workers is not None
 
     def role_of(caller: str) -> str | None:
-        handler = workers.handler_of(caller) or caller
+        handler = project.workers.handler_of(caller) or caller
         return "api" if handler == APP else handler
 
     aws.permissions.restrict(policies, role_of)

@@ -1,17 +1,21 @@
-"""Run the embedded AWS on this machine: an empty account, or what its data folder holds.
+"""Run AWS on this machine: an empty account, or the account in the data folder.
 
-With ``--only rekognition`` it is the local Rekognition alone, which needs no moto.
+With ``--only rekognition`` it runs Rekognition alone, which needs no moto.
 """
 
 import argparse
 import sys
 from contextlib import ExitStack, closing
+from typing import Final
 
 from localaws import foreground
 
+_EXTRA: Final = ("moto", "msgspec", "joserfc", "yaml")
+"""Modules of the extra ``aws``."""
+
 
 def main() -> int:
-    """Run until a signal comes; mistakes are told in one line."""
+    """Run until a signal ends it, and return the exit code. Errors are printed in one line."""
     options = _options()
     run = _run_rekognition if options.only else _run
     return foreground.until_interrupted(lambda: run(options))
@@ -19,10 +23,17 @@ def main() -> int:
 
 def _run(options: argparse.Namespace) -> int:
     print("starting the embedded AWS ...", flush=True)
-    # Only now, so that there is something to see while it loads.
+    # These imports take seconds: the line above shows that something happens.
     from localaws.ports import PortUnusable
     from localaws.rekognition import ModelUnavailable
-    from localaws.server import EmbeddedAWS
+
+    try:
+        from localaws.server import EmbeddedAWS
+    except ModuleNotFoundError as error:
+        name = (error.name or "").partition(".")[0]
+        if name not in _EXTRA:
+            raise
+        return _fail(f"{name} is not installed: pip install 'localaws[aws]'")
 
     with ExitStack() as running:
         try:
@@ -30,11 +41,9 @@ def _run(options: argparse.Namespace) -> int:
             running.enter_context(aws)
             aws.functions.redeliver()
         except PortUnusable as error:
-            print(f"error: {error} (--port)", file=sys.stderr)
-            return 1
+            return _fail(f"{error} (--port)")
         except (ModelUnavailable, RuntimeError) as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 1
+            return _fail(error)
         foreground.be_ready(f"AWS {aws.url}")
     return 0
 
@@ -55,18 +64,26 @@ def _run_rekognition(options: argparse.Namespace) -> int:
                 )
                 path = folder.path / "rekognition.db"
             server = running.enter_context(RekognitionServer(options.port, path))
-        except (PortUnusable, ModelUnavailable, RuntimeError) as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 1
+        except PortUnusable as error:
+            return _fail(f"{error} (--port)")
+        except (ModelUnavailable, RuntimeError) as error:
+            return _fail(error)
         foreground.be_ready("Rekognition", server.url)
     return 0
 
 
+def _fail(reason: object) -> int:
+    print(f"error: {reason}", file=sys.stderr)
+    return 1
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="localaws", description=__doc__)
-    parser.add_argument("--port", type=int, default=4566, help="where it listens (4566)")
-    parser.add_argument("--data", help="folder to keep everything in; without it nothing is kept")
-    parser.add_argument("--fresh", action="store_true", help="forget what is kept there")
+    parser.add_argument("--port", type=int, default=4566, help="of 127.0.0.1 (4566)")
+    parser.add_argument(
+        "--data", help="folder for all data; without it, data ends with the process"
+    )
+    parser.add_argument("--fresh", action="store_true", help="delete the data in the folder first")
     parser.add_argument("--only", choices=["rekognition"], help="run only this service")
     return parser.parse_args()
 

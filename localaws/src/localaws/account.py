@@ -1,6 +1,11 @@
-"""The one account of the embedded AWS."""
+"""The one account of the embedded AWS: its id, region and credentials."""
 
 REGION = "us-east-1"
 ACCOUNT_ID = "123456789012"
 """moto's account, ``moto.core.models.DEFAULT_ACCOUNT_ID``."""
 ACCESS_KEY_ID = SECRET_ACCESS_KEY = "local"  # noqa: S105 - opens nothing but this process
+
+
+def arn(service: str, resource: str) -> str:
+    """Return the ARN of a resource of this account and region."""
+    return f"arn:aws:{service}:{REGION}:{ACCOUNT_ID}:{resource}"

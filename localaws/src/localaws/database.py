@@ -1,9 +1,9 @@
-"""What is kept on disk: a folder that one process uses at a time, and SQLite files in it.
+"""Data on disk: a folder that one process uses at a time, with SQLite files in it.
 
-SQLite is the journal. Its write-ahead log is append-only, every frame of it has a checksum, a torn
-end is recognised and dropped, and what is in the log moves into the main file as it grows; so none
-of this is written again here. What SQLite lacks is added: many threads share one fsync, and damage
-in the middle of the log is an error, where SQLite would drop all that follows.
+SQLite's write-ahead log is the journal. SQLite only appends to it, puts a checksum on every frame,
+recognises and drops a torn end, and moves the content into the main file as the log grows. This
+module adds two things: many threads share one fsync, and damage in the middle of the log is an
+error, where SQLite would drop every frame behind the damage.
 """
 
 import contextlib
@@ -19,37 +19,43 @@ from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
 Change = Callable[[sqlite3.Connection], T]
-"""Changes the database within a transaction that others may share; an exception undoes it."""
+"""Changes the database in a transaction that it may share with others; an exception undoes it."""
 
 Row = tuple[Any, ...]
 Statement = tuple[str, Row]
-"""SQL, and the values for its question marks."""
+"""SQL, and the values of its question marks."""
 
 _QUIET: Final = 2.0
-"""Seconds without a change after which the log is emptied."""
-_SCHEMA_OF_ALL: Final = "CREATE TABLE written_by (name TEXT NOT NULL)"
+"""The log is emptied after this many seconds without a change."""
+_MARK_SCHEMA: Final = "CREATE TABLE written_by (name TEXT NOT NULL)"
 # https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 _LOG_HEADER: Final = struct.Struct(">8I")
 _FRAME_HEADER: Final = struct.Struct(">6I")
 
 
 class DataUnusable(RuntimeError):
-    """The data on disk cannot be used, for a reason that a person has to know."""
+    """The data on disk cannot be used. The message tells a person why."""
+
+
+class DataInUse(DataUnusable):
+    """Another process uses the data."""
 
 
 class DataFolder:
-    """A folder for data, readable by its owner only; no other process can use it meanwhile."""
+    """A folder for data that only its owner can read, locked against other processes.
+
+    The folder is made if it is missing.
+
+    Args:
+        path: the folder.
+        fresh: delete the data in it.
+
+    Raises:
+        DataInUse: another process uses the folder.
+        DataUnusable: the folder cannot be made.
+    """
 
     def __init__(self, path: str | os.PathLike[str], *, fresh: bool = False) -> None:
-        """Make the folder if there is none, and take it.
-
-        Args:
-            path: the folder.
-            fresh: forget all that is kept in it.
-
-        Raises:
-            DataUnusable: another process uses it, or it cannot be made.
-        """
         self.path = Path(path)
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -61,37 +67,36 @@ class DataFolder:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(self._lock)
-            raise DataUnusable(
-                f"the data in {self.path} is in use by another process: stop it, or keep yours"
-                " elsewhere (--data, or make run DATA=...)"
+            raise DataInUse(
+                f"the data in {self.path} is in use by another process: stop it, or choose another"
+                " folder (--data)"
             ) from error
         if fresh:
             for file in self.path.glob("*.db*"):
                 file.unlink()
 
     def close(self) -> None:
-        """Let others use the folder."""
+        """Release the folder for other processes."""
         os.close(self._lock)
 
 
 class Database:
-    """Tables in a file, or, without one, for as long as the process lives.
+    """Tables in a file; without a file, for as long as the process lives.
 
-    Safe to share between threads. The file is written with one fsync for all the threads that wait
-    for it, and ``write`` returns when that is done.
+    Threads can share a database. One fsync writes the changes of all threads that wait for the
+    file, and ``write`` returns after it.
+
+    Args:
+        path: the file, which is made if it is missing; None for a temporary one, of which SQLite
+            keeps little in memory.
+        schema: the statements that make the tables.
+        written_by: names the format of the data; a file with another name is refused.
+
+    Raises:
+        DataUnusable: the file is damaged, or another program wrote it.
     """
 
     def __init__(self, path: Path | None, schema: str, written_by: str) -> None:
-        """Open the file, and make it if there is none.
-
-        Args:
-            path: the file; None for a temporary one, of which SQLite keeps little in memory.
-            schema: the statements that make its tables.
-            written_by: a name for the form of the data; a file with another one is refused.
-
-        Raises:
-            DataUnusable: the file is damaged, or was written by something else.
-        """
         self.path = path
         self._waiting: queue.SimpleQueue[_Write[Any] | None] = queue.SimpleQueue()
         self._reading = threading.RLock()
@@ -112,18 +117,18 @@ class Database:
         tables = self.read("SELECT name FROM sqlite_master")
         if not tables:
             mark = f"INSERT INTO written_by VALUES ('{written_by}')"  # noqa: S608 - a constant
-            self._writer.executescript(f"BEGIN; {_SCHEMA_OF_ALL}; {mark}; {schema}; COMMIT")
+            self._writer.executescript(f"BEGIN; {_MARK_SCHEMA}; {mark}; {schema}; COMMIT")
         elif (found := self.read("SELECT name FROM written_by")) != [(written_by,)]:
             by = found[0][0] if found else "an unknown program"
             raise DataUnusable(f"{self.path} was written by {by}; this is {written_by}")
 
     def read(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
-        """Return the rows of a query, as of the last ``write`` that has returned, or later."""
+        """Return the rows of a query. They include every ``write`` that has returned."""
         with self._reading:
             return self._reader.execute(statement, parameters).fetchall()
 
     def scan(self, statement: str) -> Iterator[Row]:
-        """Yield the rows of a query one by one; nobody else can read meanwhile."""
+        """Yield the rows of a query one by one. Other threads wait until the end of the query."""
         with self._reading:
             try:
                 yield from self._reader.execute(statement)
@@ -131,10 +136,10 @@ class Database:
                 raise damaged(self.path, str(error)) from error
 
     def check(self, *tables: str) -> None:
-        """Look at the structure of tables.
+        """Check the structure of tables.
 
         Raises:
-            DataUnusable: it is damaged.
+            DataUnusable: a table is damaged.
         """
         for table in tables:
             for (found,) in self.scan(f"PRAGMA quick_check({table})"):
@@ -142,17 +147,17 @@ class Database:
                     raise damaged(self.path, found)
 
     def write(self, change: Change[T]) -> T:
-        """Make a change, and return what it returns once it is on disk.
+        """Make a change, and return its result when it is on disk.
 
-        Changes are made one after the other, in the order in which they came.
+        Changes are made one after the other, in the order of the calls.
 
         Raises:
-            Exception: what the change raised; nothing is changed then.
+            Exception: the change raised it, and nothing is changed.
         """
-        return self.begin(change)()
+        return self.submit(change)()
 
-    def begin(self, change: Change[T]) -> Callable[[], T]:
-        """Give a change its place in the order; what is returned does the rest of ``write``."""
+    def submit(self, change: Change[T]) -> Callable[[], T]:
+        """Queue a change, and return a function that waits for it as ``write`` does."""
         mine: _Write[T] = _Write(change)
         if self.path is None:  # there is no disk to wait for
             with self._reading:
@@ -164,13 +169,13 @@ class Database:
         return mine.outcome
 
     def _keep_writing(self) -> None:
-        """Make, again and again, all the changes that have come while the last were made."""
+        """Make the waiting changes together, again and again, until the database is closed."""
         going_on, is_logged = True, False
         while going_on:
             try:
                 waiting = [self._waiting.get(timeout=_QUIET if is_logged else None)]
             except queue.Empty:
-                is_logged = self._keeps_log()
+                is_logged = not self._empty_log()
                 continue
             is_logged = True
             with contextlib.suppress(queue.Empty):
@@ -179,13 +184,13 @@ class Database:
             self._make_changes([write for write in waiting if write is not None])
             going_on = None not in waiting
 
-    def _keeps_log(self) -> bool:
-        """Empty the log, in which what was deleted still stands; say whether that has to wait."""
+    def _empty_log(self) -> bool:
+        """Empty the log, which still holds deleted data; return False to try again later."""
         try:
             busy, *_ = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        except sqlite3.Error:  # as when the disk is full: it is tried again after the next change
-            return False
-        return bool(busy)
+        except sqlite3.Error:  # a full disk, for example; the next change leads here again
+            return True
+        return not busy
 
     def _make_changes(self, writes: Sequence["_Write[Any]"]) -> None:
         try:
@@ -195,7 +200,7 @@ class Database:
             for write in writes:
                 write.run(self._writer)
             self._writer.execute("COMMIT")
-        except Exception as error:  # the disk is full, say: memory and file may differ from now on
+        except Exception as error:  # a full disk, for example: memory and file may differ now
             self._broken = error
             with contextlib.suppress(sqlite3.Error):
                 self._writer.execute("ROLLBACK")
@@ -205,7 +210,7 @@ class Database:
             write.done.release()
 
     def close(self) -> None:
-        """Make what changes have been begun, and close the file; later ones fail."""
+        """Make the queued changes, and close the file. Later changes fail."""
         if self._thread.is_alive():
             self._waiting.put(None)
             self._thread.join()
@@ -225,7 +230,7 @@ class Database:
 
 
 class _Write(Generic[T]):
-    """A change that waits to be made, and then what came of it."""
+    """A queued change, and later its result or its error."""
 
     def __init__(self, change: Change[T]) -> None:
         self.done = threading.Lock()
@@ -236,7 +241,7 @@ class _Write(Generic[T]):
         self._results: list[T] = []
 
     def run(self, connection: sqlite3.Connection) -> None:
-        """Make the change; what it raises is kept, and what it did then is undone."""
+        """Make the change; on an exception undo it, and keep the exception for ``outcome``."""
         connection.execute("SAVEPOINT change")
         try:
             self._results.append(self._change(connection))
@@ -246,7 +251,7 @@ class _Write(Generic[T]):
         connection.execute("RELEASE change")
 
     def outcome(self) -> T:
-        """Wait until the change is on disk, and return what it returned."""
+        """Wait until the change is on disk, and return its result."""
         with self.done:
             pass
         if self.error is not None:
@@ -255,23 +260,23 @@ class _Write(Generic[T]):
 
 
 def damaged(path: Path | None, reason: str) -> DataUnusable:
-    """Return the error for a file that does not hold what was written to it."""
+    """Return the error for a file whose content is not the content that was written."""
     return DataUnusable(f"{path} is damaged ({reason})")
 
 
 def _connect(path: Path | None) -> tuple[sqlite3.Connection, sqlite3.Connection]:
-    """Return a connection to write and one to read, which are the same without a file."""
+    """Return a connection to write and one to read; without a file they are the same."""
     if path is None:
         connection = _open("")
         connection.execute("PRAGMA journal_mode = MEMORY")
         connection.execute("PRAGMA synchronous = OFF")
         return connection, connection
-    # The log and the index beside it get the permissions of the file.
+    # SQLite gives the log and its index the permissions of the file.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     writer = _open(str(path))
     writer.execute("PRAGMA journal_mode = WAL")
     writer.execute("PRAGMA synchronous = FULL")
-    # What is deleted is overwritten: of a face that is forgotten nothing stays in the file.
+    # Deleted data is overwritten, so that nothing of a forgotten face stays in the file.
     writer.execute("PRAGMA secure_delete = ON")
     return writer, _open(str(path))
 
@@ -283,11 +288,11 @@ def _open(name: str) -> sqlite3.Connection:
 
 
 def _check_log(path: Path, connection: sqlite3.Connection) -> None:
-    """Compare what SQLite has recovered of the write-ahead log with what is in it.
+    """Compare the write-ahead log with the frames that SQLite has recovered from it.
 
-    A process that was killed leaves at most the frames of its last transaction after those that
-    were recovered. When a whole transaction lies there, and another one was begun after it, the
-    log is damaged before: the first of them had been acknowledged.
+    A killed process leaves at most the frames of its last transaction behind the recovered ones.
+    If a whole transaction follows the recovered frames and another one begins behind it, the first
+    had been acknowledged, and SQLite missed it only because the log is damaged.
 
     Raises:
         DataUnusable: the log is damaged.
@@ -305,7 +310,7 @@ def _check_log(path: Path, connection: sqlite3.Connection) -> None:
     ended = False
     for start in range(_LOG_HEADER.size + recovered * size, len(content) - size + 1, size):
         _, commit, *salts = _FRAME_HEADER.unpack_from(content, start)[:4]
-        if tuple(salts) != header[4:6]:  # left over from before the log was begun anew
+        if tuple(salts) != header[4:6]:  # a frame from before the log was last restarted
             continue
         if ended:
             raise damaged(log, f"frame {recovered + 1}")
@@ -313,7 +318,7 @@ def _check_log(path: Path, connection: sqlite3.Connection) -> None:
 
 
 def _checksum(words: Sequence[int], big_endian: int) -> tuple[int, int]:
-    """Return SQLite's checksum of words, which it reads in the order of bytes of the writer."""
+    """Return SQLite's checksum of words, which SQLite reads in the writer's byte order."""
     if not big_endian:
         words = struct.unpack(f"<{len(words)}I", struct.pack(f">{len(words)}I", *words))
     first = second = 0

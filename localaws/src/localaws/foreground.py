@@ -1,4 +1,4 @@
-"""Run servers in the foreground of a terminal, until a signal ends them."""
+"""Run servers in the foreground of a terminal until a signal ends them."""
 
 import signal
 import socket
@@ -27,10 +27,11 @@ def be_ready(*addresses: str) -> None:
 
 
 def _wait_for_a_signal() -> None:
-    """Wait until a signal handler raises.
+    """Wait until a signal handler raises an exception.
 
-    The kernel may give a signal to any thread. Python runs the handler in the main thread, which
-    does not wake up for it from waiting for a lock. So this waits for the byte that Python writes.
+    The kernel may deliver a signal to any thread, but Python runs handlers in the main thread only,
+    and a handler does not wake the main thread while it waits for a lock. So the main thread waits
+    for the byte that Python writes to a socket when a signal arrives.
     """
     woken, waking = socket.socketpair()
     with woken, waking:

@@ -1,20 +1,95 @@
-"""moto holds on to every object that it has ever made; a server that runs for long must not."""
+"""Every change that the embedded AWS makes to moto's classes and modules, in one list.
 
-from typing import Any
+The changes hold for the whole process. They are made when the first embedded AWS of the process is
+constructed, and undone when the last one has stopped. The pinned version of moto is part of this:
+a replacement stands in for one method of one version.
+"""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import moto.s3.notifications
 from moto.core.common_models import BaseModel
-from moto.s3.models import FakeKey
+from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.table import Table
+from moto.s3.models import FakeKey, S3Backend
+from moto.s3.utils import _VersionedKeyStore
+
+from localaws.services.dynamodb import transactions
+from localaws.services.s3 import notifications, persistence
+
+_ABSENT: Final = object()
 
 
-def let_go() -> None:
-    """Let objects go that nothing refers to but the lists for moto's dashboard and its resets.
+class Patch:
+    """An attribute of a class or a module, and the object that takes its place.
 
-    What those would have done for objects of S3, closing their files, is done when they go.
+    Args:
+        owner: the class or the module.
+        name: of the attribute.
+        replacement: its new value.
     """
-    BaseModel.__new__ = _new  # type: ignore[method-assign]
-    FakeKey.__del__ = FakeKey.dispose  # type: ignore[method-assign]
+
+    def __init__(self, owner: Any, name: str, replacement: Any) -> None:
+        self._owner = owner
+        self._name = name
+        self._replacement = replacement
+        self._original: Any = _ABSENT
+
+    def apply(self) -> None:
+        """Put the replacement in place."""
+        self._original = vars(self._owner).get(self._name, _ABSENT)
+        setattr(self._owner, self._name, self._replacement)
+
+    def undo(self) -> None:
+        """Put the original back."""
+        if self._original is _ABSENT:
+            delattr(self._owner, self._name)
+        else:
+            setattr(self._owner, self._name, self._original)
 
 
-def _new(cls: type[BaseModel], *_: Any, **__: Any) -> BaseModel:
-    """Stand in for ``BaseModel.__new__``, which puts what it makes into a list."""
+def _new_unlisted(cls: type[BaseModel], *_: Any, **__: Any) -> BaseModel:
+    """Stand in for ``BaseModel.__new__``, which adds every new object to a list."""
     return object.__new__(cls)
+
+
+PATCHES: Final = (
+    # moto lists every object that it has made, for its dashboard and for resets, and so keeps all
+    # of them in memory. A server that runs for long must release the objects that nothing else
+    # refers to. The list's second use, closing the files of S3's objects, moves to the objects.
+    Patch(BaseModel, "__new__", _new_unlisted),
+    Patch(FakeKey, "__del__", FakeKey.dispose),
+    # moto sends S3's events while the request is still running, and not all of them.
+    Patch(moto.s3.notifications, "send_event", notifications.collect_event),
+    Patch(S3Backend, "delete_object", notifications.delete_object),
+    # A request's changes are written to disk by the objects that it has looked up.
+    Patch(_VersionedKeyStore, "__sgetitem__", persistence.get_item),
+    # moto undoes a failed transaction by putting back a copy of the whole table.
+    Patch(DynamoDBBackend, "transact_write_items", transactions.transact_write_items),
+    Patch(Table, "__deepcopy__", transactions.copy_table),
+)
+
+_lock = threading.Lock()
+_users = 0
+
+
+@contextmanager
+def applied() -> Iterator[None]:
+    """Keep moto patched. Contexts may overlap: the last one to end undoes the patches."""
+    global _users  # noqa: PLW0603 - the patches are as global as this
+    with _lock:
+        if not _users:
+            for patch in PATCHES:
+                patch.apply()
+        _users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if not _users:
+                for patch in reversed(PATCHES):
+                    patch.undo()

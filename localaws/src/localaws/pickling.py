@@ -1,7 +1,7 @@
 """moto's objects as bytes and back.
 
-The bytes are pickles: they hold all that moto knows of an object, and are read by the same version
-of moto only, from files that nobody but their owner can write.
+The bytes are pickles with all attributes of an object. Only the same version of moto can read them,
+and only the owner of the files can write them.
 """
 
 import io
@@ -24,13 +24,15 @@ _LOCKS: Final[dict[type, Callable[[], Any]]] = {
     type(threading.Lock()): threading.Lock,
 }
 _CHECKSUM_BYTES: Final = 4
-# What is kept as rows of its own is left out of what it belongs to.
+# These attributes are rows of their own, so the pickle of their owner holds an empty one.
 _EMPTY: Final[dict[type, dict[str, Callable[[], Any]]]] = {
     FakeBucket: {"keys": _VersionedKeyStore, "multiparts": MultipartDict},
     FakeKey: {"_value_buffer": io.BytesIO},
     Table: {"items": lambda: defaultdict(dict)},
     StreamShard: {"items": list},
 }
+_FORMER_NAMES: Final = ("localaws.persistence.pickling",)
+"""Names that this module had when data was written that must stay readable."""
 
 
 class _Pickler(pickle.Pickler):
@@ -45,29 +47,41 @@ class _Pickler(pickle.Pickler):
         return NotImplemented
 
 
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        return super().find_class(__name__ if module in _FORMER_NAMES else module, name)
+
+
+# Pickles refer to these two by name: do not rename or move them.
+
+
 def _new(kind: type) -> object:
     return object.__new__(kind)
 
 
 def _restore(value: Any, state: dict[str, Any]) -> None:
-    """Stand in for the way of an object of S3, which writes its body."""
+    """Set the attributes, past the ``__setstate__`` of S3's objects, which writes their bodies."""
     vars(value).update(state)
 
 
 def pickled(value: Any) -> bytes:
-    """Return an object of moto's as bytes, with a checksum before them."""
+    """Return an object of moto as bytes, with a checksum before them."""
     file = io.BytesIO()
     _Pickler(file, pickle.HIGHEST_PROTOCOL).dump(value)
     return sealed(file.getvalue())
 
 
 def unpickled(content: bytes, path: Path | None) -> Any:
-    """Return the object that ``pickled`` made bytes of.
+    """Return the object in bytes that ``pickled`` has made.
+
+    Args:
+        content: the bytes.
+        path: the file that they were read from, for the error.
 
     Raises:
-        DataUnusable: the file of that path is damaged.
+        DataUnusable: the bytes are damaged.
     """
-    return pickle.loads(unsealed(content, path))  # noqa: S301 - written by this program
+    return _Unpickler(io.BytesIO(unsealed(content, path))).load()
 
 
 def sealed(content: bytes) -> bytes:
@@ -76,10 +90,14 @@ def sealed(content: bytes) -> bytes:
 
 
 def unsealed(content: bytes, path: Path | None) -> bytes:
-    """Return the bytes that were sealed.
+    """Return the bytes behind the checksum.
+
+    Args:
+        content: checksum and bytes.
+        path: the file that they were read from, for the error.
 
     Raises:
-        DataUnusable: they are others now.
+        DataUnusable: the checksum differs.
     """
     rest = content[_CHECKSUM_BYTES:]
     if zlib.crc32(rest).to_bytes(_CHECKSUM_BYTES, "big") != content[:_CHECKSUM_BYTES]:

@@ -1,4 +1,4 @@
-"""Where servers listen, and how they read requests."""
+"""HTTP servers on ports of this machine."""
 
 import errno
 import socket
@@ -15,24 +15,31 @@ HOST = "127.0.0.1"
 
 
 class PortUnusable(Exception):
-    """A port cannot be listened on."""
+    """A server cannot listen on a port.
+
+    Args:
+        port: the port.
+        reason: the rest of the sentence that begins with "Port 80".
+    """
 
     def __init__(self, port: int, reason: str) -> None:
-        """Take the port, and what is with it."""
         super().__init__(f"Port {port} {reason}; choose another.")
         self.port = port
 
 
 def listen(port: int) -> socket.socket:
-    """Open a port of 127.0.0.1.
+    """Return a socket that listens on a port of 127.0.0.1.
+
+    Args:
+        port: 0 picks a free one.
 
     Raises:
-        PortUnusable: another program listens there, say.
+        PortUnusable: the port is taken, does not exist, or needs more rights.
     """
     try:
         return socket.create_server((HOST, port), backlog=1024)
     except OverflowError as error:
-        raise PortUnusable(port, "is none: they go up to 65535") from error
+        raise PortUnusable(port, "does not exist: ports go up to 65535") from error
     except OSError as error:
         is_taken = error.errno == errno.EADDRINUSE
         reason = "is in use by another program" if is_taken else f"cannot be used: {error.strerror}"
@@ -40,21 +47,30 @@ def listen(port: int) -> socket.socket:
 
 
 class QuietRequestHandler(WSGIRequestHandler):
-    """Says nothing of requests: who wants to see them looks at the client."""
+    """Reads requests and logs none of them: clients show their own requests."""
 
-    protocol_version = "HTTP/1.1"  # SDKs keep their connections
+    protocol_version = "HTTP/1.1"  # SDKs keep their connections open
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
     def log(self, type: str, message: str, *args: Any) -> None:
-        """Leave out the line of the server's start, too."""
+        """Log errors, but not the server's start."""
         if type != "info":
             super().log(type, message, *args)
 
 
 class Server:
-    """A WSGI application on an open port, as a context: a thread for each connection."""
+    """A WSGI application on an open port, with a thread for each connection.
+
+    As a context manager it starts on entry and stops on exit.
+
+    Args:
+        listening: the open socket; the server closes it.
+        app: answers the requests.
+        name: of the thread that accepts connections.
+        request_handler: reads the requests.
+    """
 
     def __init__(
         self,
@@ -63,7 +79,6 @@ class Server:
         name: str,
         request_handler: type[WSGIRequestHandler] = QuietRequestHandler,
     ) -> None:
-        """Take over the port, what answers there, and how to call the thread that listens."""
         self.port: int = listening.getsockname()[1]
         with listening:
             self._server = make_server(
@@ -72,7 +87,7 @@ class Server:
                 app,
                 threaded=True,
                 request_handler=request_handler,
-                fd=listening.fileno(),  # of which the server takes a duplicate
+                fd=listening.fileno(),  # the server duplicates it
             )
         self._thread = threading.Thread(target=self._server.serve_forever, name=name)
 
@@ -82,11 +97,11 @@ class Server:
         return f"http://{HOST}:{self.port}"
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Begin to answer requests."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Answer no more."""
+        """Stop answering requests, and close the port."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()

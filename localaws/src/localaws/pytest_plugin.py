@@ -1,49 +1,51 @@
-"""A pytest fixture: a real Rekognition for tests, empty at the start of each.
+"""The pytest fixture ``rekognition``: a real Rekognition, empty at the start of each test.
 
-In a ``conftest.py``, or in a test module::
+pytest finds the fixture by itself when localaws is installed::
 
-    from localaws.rekognition.testing import rekognition
+    def test_a_face_is_found(rekognition):
+        photograph = {"Bytes": open("ada.jpg", "rb").read()}
+        assert rekognition.detect_faces(Image=photograph)["FaceDetails"]
 
-    def test_she_is_recognised(rekognition):
-        rekognition.create_collection(CollectionId="club")
-        ...
-
-The fixture is a boto3 client. Code that makes its own is led here by the environment variable
-``AWS_ENDPOINT_URL_REKOGNITION``, which is set during the test.
+The fixture is a boto3 client. During the test the environment variable
+``AWS_ENDPOINT_URL_REKOGNITION`` leads all other clients of the process to the same server.
 """
 
-import functools
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import boto3
 import pytest
 
-from localaws.rekognition.serving import RekognitionServer
-
+# pytest loads this module in every run, so all other imports wait until a test asks for a fixture.
 if TYPE_CHECKING:
     from mypy_boto3_rekognition import RekognitionClient
 
-_REGION = "us-east-1"
+    from localaws.rekognition.serving import RekognitionServer
 
 
-@functools.cache
-def _server() -> RekognitionServer:
-    """Start a server once; it ends with the process."""
-    server = RekognitionServer()
-    server.start()
-    return server
+@pytest.fixture(scope="session")
+def localaws_rekognition_server() -> "Iterator[RekognitionServer]":
+    """The server behind the fixture ``rekognition``, one for the whole session."""
+    from localaws.rekognition.serving import RekognitionServer  # noqa: PLC0415
+
+    with RekognitionServer() as server:
+        yield server
 
 
 @pytest.fixture
-def rekognition(monkeypatch: pytest.MonkeyPatch) -> "RekognitionClient":
+def rekognition(
+    localaws_rekognition_server: "RekognitionServer", monkeypatch: pytest.MonkeyPatch
+) -> "RekognitionClient":
     """A boto3 client of a Rekognition without any collection."""
-    server = _server()
-    server.app.reset()
-    monkeypatch.setenv("AWS_ENDPOINT_URL_REKOGNITION", server.url)
+    import boto3  # noqa: PLC0415
+
+    from localaws.account import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY  # noqa: PLC0415
+
+    localaws_rekognition_server.app.reset()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_REKOGNITION", localaws_rekognition_server.url)
     return boto3.client(
         "rekognition",
-        endpoint_url=server.url,
-        region_name=_REGION,
-        aws_access_key_id="local",
-        aws_secret_access_key="local",  # noqa: S106 - opens nothing but this process
+        endpoint_url=localaws_rekognition_server.url,
+        region_name=REGION,
+        aws_access_key_id=ACCESS_KEY_ID,
+        aws_secret_access_key=SECRET_ACCESS_KEY,
     )

@@ -1,20 +1,52 @@
-"""What several of the middlewares do with a request."""
+"""The chain of layers that a request goes through, and reading a request's body."""
 
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+class Layer(Protocol):
+    """Answers some requests and passes the others to the layers below it, ``inner``."""
+
+    def __call__(
+        self,
+        environ: "WSGIEnvironment",
+        start_response: "StartResponse",
+        inner: "WSGIApplication",
+    ) -> Iterable[bytes]:
+        """Answer a request, or let ``inner`` answer it."""
+        ...
+
+
+def chain(layers: Sequence[Layer], app: "WSGIApplication") -> "WSGIApplication":
+    """Return an application that sends requests through the layers and then to ``app``.
+
+    Args:
+        layers: the first one gets each request first.
+        app: answers the requests that every layer has passed on.
+    """
+    for layer in reversed(layers):
+        app = partial(layer, inner=app)
+    return app
 
 
 def read_body(environ: "WSGIEnvironment") -> bytes:
-    """Return the body of a request, which can be read again."""
+    """Return the body of a request, and leave it readable for the next layer."""
     size = environ.get("CONTENT_LENGTH")
     body = b""
     if size:
         body = environ["wsgi.input"].read(int(size))
-    elif environ.get("wsgi.input_terminated"):  # sent in chunks, it ends without a size, too
+    elif environ.get("wsgi.input_terminated"):  # a chunked body has an end without a length
         body = environ["wsgi.input"].read()
+    replace_body(environ, body)
+    return body
+
+
+def replace_body(environ: "WSGIEnvironment", body: bytes) -> None:
+    """Let the next layer read another body."""
     environ["wsgi.input"] = io.BytesIO(body)
     environ["CONTENT_LENGTH"] = str(len(body))
-    return body

@@ -1,1 +1,1 @@
-"""middleware."""
+"""Layers for requests of all services: control, scripted faults, permissions, persistence."""

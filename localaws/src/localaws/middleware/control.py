@@ -1,6 +1,7 @@
-"""How the embedded AWS is made to behave badly from outside: over HTTP, below ``/_localaws/``.
+"""The control API of the embedded AWS, over HTTP below ``/_localaws/``.
 
-And how it is asked what AWS would not tell: what roles have needed, and when all is quiet.
+It scripts faults, disturbs the delivery of events, and tells two things that AWS does not: which
+permissions roles have used, and when all events are handled.
 """
 
 from collections.abc import Iterable
@@ -12,8 +13,9 @@ from msgspec import Meta
 from werkzeug.wrappers import Request, Response
 
 from localaws.middleware.faults import Fault, Faults
-from localaws.middleware.permissions.gate import Permissions
-from localaws.services.lambda_.asynchronous import Disorder, Functions
+from localaws.middleware.permissions import Permissions
+from localaws.services.lambda_.event_queue import Disorder
+from localaws.services.lambda_.functions import Functions
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -33,41 +35,36 @@ class _Events(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class Control:
-    """WSGI middleware that scripts faults and brings events in disorder.
+    """Layer that answers the control API.
 
-    ``POST /_localaws/faults`` takes a list of :class:`Fault`, ``DELETE`` ends them, ``GET`` shows
-    them; ``PUT /_localaws/events`` says how events are brought, for example
-    ``{"duplicates": 0.2, "mostDelay": 3}``, and ``{}`` brings them once and at once again.
-    ``GET /_localaws/permissions`` shows which actions on which resources roles have needed;
-    ``GET /_localaws/quiet`` answers when no event is left and all logs are written.
+    ``POST /_localaws/faults`` scripts a list of :class:`Fault`, ``DELETE`` removes all faults,
+    ``GET`` shows them. ``PUT /_localaws/events`` sets how events are delivered, for example
+    ``{"duplicates": 0.2, "mostDelay": 3}``; ``{}`` restores one delivery without delay.
+    ``GET /_localaws/permissions`` shows the actions and resources that roles have used.
+    ``GET /_localaws/quiet`` answers when all events are handled and all logs are written.
     """
 
-    def __init__(
-        self,
-        app: "WSGIApplication",
-        faults: Faults,
-        functions: Functions,
-        permissions: Permissions,
-    ) -> None:
-        """Take what answers all other requests, and what is controlled."""
-        self._app = app
+    def __init__(self, faults: Faults, functions: Functions, permissions: Permissions) -> None:
         self._faults = faults
         self._functions = functions
         self._permissions = permissions
-
-    def __call__(
-        self, environ: "WSGIEnvironment", start_response: "StartResponse"
-    ) -> Iterable[bytes]:
-        """Answer a request for control; pass on all others."""
-        answers = {
+        self._routes = {
             FAULTS: self._on_faults,
             EVENTS: self._on_events,
             PERMISSIONS: self._on_permissions,
             QUIET: self._on_quiet,
         }
-        answer_to = answers.get(environ.get("PATH_INFO", ""))
+
+    def __call__(
+        self,
+        environ: "WSGIEnvironment",
+        start_response: "StartResponse",
+        inner: "WSGIApplication",
+    ) -> Iterable[bytes]:
+        """Answer a request of the control API; pass on all others."""
+        answer_to = self._routes.get(environ.get("PATH_INFO", ""))
         if answer_to is None:
-            return self._app(environ, start_response)
+            return inner(environ, start_response)
         request = Request(environ)
         try:
             answer = answer_to(request)
@@ -85,14 +82,14 @@ class Control:
 
     def _on_events(self, request: Request) -> Any:
         if request.method == "PUT":
-            asked = msgspec.json.decode(request.get_data() or b"{}", type=_Events)
-            generator = Random(asked.seed)  # noqa: S311 - chance, not a secret
-            self._functions.disorder = Disorder(asked.duplicates, asked.most_delay, generator)
+            wanted = msgspec.json.decode(request.get_data() or b"{}", type=_Events)
+            generator = Random(wanted.seed)  # noqa: S311 - chance, not a secret
+            self._functions.disorder = Disorder(wanted.duplicates, wanted.most_delay, generator)
         disorder = self._functions.disorder
         return {"duplicates": disorder.duplicates, "mostDelay": disorder.most_delay}
 
     def _on_permissions(self, request: Request) -> Any:
-        return [asked._asdict() for asked in sorted(set(self._permissions.asked))]
+        return [check._asdict() for check in sorted(set(self._permissions.asked))]
 
     def _on_quiet(self, request: Request) -> Any:
         self._functions.drain()

@@ -1,6 +1,6 @@
-r"""Faults on purpose: what AWS does on its bad days, scripted by operation and number of the call.
+r"""Scripted faults: AWS's errors, delays and crashes, by operation and number of the call.
 
-From a test in the same process, or the same over HTTP (see :mod:`localaws.middleware.control`)::
+From a test in the same process, or over HTTP (see :mod:`localaws.middleware.control`)::
 
     aws.faults.script(Fault("IndexFaces", "error after", caller="worker"))
 
@@ -15,14 +15,13 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Annotated, Literal
-from xml.sax.saxutils import escape
 
 import msgspec
 from msgspec import Meta
 from werkzeug.test import run_wsgi_app
-from werkzeug.wrappers import Response
 
-from localaws.operations import caller_of, is_s3, operation_of
+from localaws.refusals import RequestRefused, error_response, throttled
+from localaws.request import request_of
 from localaws.wsgi import read_body
 
 if TYPE_CHECKING:
@@ -36,35 +35,35 @@ Kind = Literal[
 
 
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Something that goes wrong with calls of one operation."""
+    """A fault that happens to calls of one operation."""
 
     operation: str
-    """AWS's name of it, such as ``IndexFaces`` or ``PutObject``; ``*`` is any."""
+    """AWS's name, such as ``IndexFaces`` or ``PutObject``; ``*`` means every operation."""
     kind: Kind
-    """``before``: nothing happened; ``after``: it happened, but the caller does not hear of it.
+    """``before``: the operation did not run. ``after``: it ran, but the caller gets an error.
 
-    ``throttle`` refuses, with a ``rate`` only what comes faster; ``delay`` answers ``seconds``
-    later; ``hang`` does not answer for ``seconds`` and then hangs up; ``crash`` kills the process
-    of the function that called, or hangs up on any other caller.
+    ``throttle`` refuses calls; with a ``rate``, only the calls above the rate. ``delay`` answers
+    after ``seconds``. ``hang`` closes the connection after ``seconds`` without an answer. ``crash``
+    kills the process of the calling function, or closes the connection of any other caller.
     """
     call: Annotated[int, Meta(ge=1)] = 1
-    """With which matching call it begins, counted from when it was scripted."""
+    """The first matching call that fails, counted from the moment of scripting."""
     times: Annotated[int, Meta(ge=0)] = 1
-    """How many calls it meets; 0 is all that follow."""
+    """The number of calls that fail; 0 means all that follow."""
     every: Annotated[int, Meta(ge=1)] = 1
-    """It meets only one call in so many."""
+    """Only every n-th call fails."""
     caller: str = ""
-    """It meets only callers whose SDK is given an application id that begins so."""
+    """Only calls of SDKs whose application id begins with this fail."""
     code: str = "InternalServerError"
     status: Annotated[int, Meta(ge=400, le=599)] = 500
     message: str = "A scripted fault."
     seconds: Annotated[float, Meta(ge=0)] = 60.0
     rate: Annotated[float, Meta(ge=0)] = 0.0
-    """Calls per second that are not throttled; then ``call``, ``times`` and ``every`` are idle."""
+    """Calls per second that are not throttled. ``call``, ``times`` and ``every`` are ignored."""
 
 
-class _Scripted:
-    """A fault, and how many calls it has seen."""
+class _ScriptedFault:
+    """A fault with the number of calls that it has seen."""
 
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
@@ -72,7 +71,7 @@ class _Scripted:
         self._allowance, self._filled = 1.0, time.monotonic()
 
     def meets(self, operation: str, caller: str) -> bool:
-        """Count a call, and say whether the fault happens to it."""
+        """Count a call, and return whether the fault happens to it."""
         fault = self.fault
         if fault.operation not in ("*", operation) or not caller.startswith(fault.caller):
             return False
@@ -85,7 +84,7 @@ class _Scripted:
         return fault.times == 0 or number // fault.every < fault.times
 
     def _admits(self) -> bool:
-        """Take a call from the allowance, which is filled at the rate up to a second's worth."""
+        """Take a call from the allowance, which refills at the rate up to one second's worth."""
         now = time.monotonic()
         filled = self._allowance + (now - self._filled) * self.fault.rate
         self._allowance, self._filled = min(filled, max(self.fault.rate, 1.0)), now
@@ -96,19 +95,21 @@ class _Scripted:
 
 
 class Faults:
-    """WSGI middleware in which calls to AWS go wrong as scripted."""
+    """Layer in which calls to AWS fail as scripted.
 
-    def __init__(self, app: "WSGIApplication", kill: Callable[[str], bool]) -> None:
-        """Take what answers the calls, and what kills the function process of a name."""
-        self._app = app
+    Args:
+        kill: kills the process of the function with a caller's name; returns whether there was one.
+    """
+
+    def __init__(self, kill: Callable[[str], bool]) -> None:
         self._kill = kill
-        self._scripted: list[_Scripted] = []
+        self._scripted: list[_ScriptedFault] = []
         self._lock = threading.Lock()
         self._cleared = threading.Event()
         self.met: Counter[str] = Counter()
         """How often each kind of fault has happened."""
         self.calls: deque[tuple[str, str]] = deque(maxlen=MOST_CALLS_KEPT)
-        """The last calls: who, and which operation."""
+        """The last calls: caller and operation."""
 
     @property
     def scripted(self) -> list[Fault]:
@@ -117,12 +118,12 @@ class Faults:
             return [scripted.fault for scripted in self._scripted]
 
     def script(self, *faults: Fault) -> None:
-        """Let faults happen from now on, besides those that are scripted already."""
+        """Add faults that happen from now on."""
         with self._lock:
-            self._scripted += [_Scripted(fault) for fault in faults]
+            self._scripted += [_ScriptedFault(fault) for fault in faults]
 
     def clear(self) -> None:
-        """Let nothing go wrong any more, and release what hangs."""
+        """Remove all faults and counts, and end the delays of waiting calls."""
         with self._lock:
             self._scripted.clear()
             self.met.clear()
@@ -131,57 +132,50 @@ class Faults:
             self._cleared = threading.Event()
 
     def __call__(
-        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+        self,
+        environ: "WSGIEnvironment",
+        start_response: "StartResponse",
+        inner: "WSGIApplication",
     ) -> Iterable[bytes]:
-        """Answer a call, or do to it what is scripted."""
-        operation, caller = operation_of(environ), caller_of(environ)
+        """Let the fault that meets a call happen; pass on all other calls."""
+        request = request_of(environ)
+        operation, caller = request.operation, request.caller
         with self._lock:
             self.calls.append((caller, operation))
             met = [s.fault for s in self._scripted if s.meets(operation, caller)]
             cleared = self._cleared
             self.met.update(fault.kind for fault in met)
         if not met:
-            return self._app(environ, start_response)
-        return self._happen(met[0], caller, cleared, environ, start_response)
+            return inner(environ, start_response)
+        return self._happen(met[0], cleared, environ, start_response, inner)
 
     def _happen(
         self,
         fault: Fault,
-        caller: str,
         cleared: threading.Event,
         environ: "WSGIEnvironment",
         start_response: "StartResponse",
+        inner: "WSGIApplication",
     ) -> Iterable[bytes]:
+        request = request_of(environ)
         if fault.kind == "delay":
             cleared.wait(fault.seconds)
-            return self._app(environ, start_response)
+            return inner(environ, start_response)
         if fault.kind == "hang":
             cleared.wait(fault.seconds)
             return _hang_up(environ)
         if fault.kind.endswith("after"):
-            run_wsgi_app(self._app, environ)
+            run_wsgi_app(inner, environ)
         else:
             read_body(environ)  # so that the connection can be used again
         if fault.kind.startswith("crash"):
-            self._kill(caller)
+            self._kill(request.caller)
             return _hang_up(environ)
-        code, status = fault.code, fault.status
         if fault.kind == "throttle":
-            code, status = ("SlowDown", 503) if is_s3(environ) else ("ThrottlingException", 400)
-        return _error(environ, code, status, fault.message)(environ, start_response)
-
-
-# --- answers ---------------------------------------------------------------------------------
-
-
-def _error(environ: "WSGIEnvironment", code: str, status: int, message: str) -> Response:
-    if is_s3(environ):
-        words = f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
-        body = f"<Error>{words}</Error>"
-        return Response(body, status, content_type="application/xml")
-    answer = msgspec.json.encode({"__type": code, "message": message})
-    headers = {"x-amzn-ErrorType": code}
-    return Response(answer, status, headers, content_type="application/x-amz-json-1.1")
+            refused = throttled(request, fault.message)
+        else:
+            refused = RequestRefused(fault.code, fault.message, fault.status)
+        return error_response(request, refused)(environ, start_response)
 
 
 def _hang_up(environ: "WSGIEnvironment") -> Iterable[bytes]:

@@ -1,6 +1,6 @@
-"""API Gateway's REST APIs: those that moto holds because somebody has deployed them, served."""
+"""API Gateway's REST APIs: moto keeps them; here their stages answer requests.
 
-from localaws.services.apigateway.authorization import Authorization
-from localaws.services.apigateway.rest_apis import RestApis
-
-__all__ = ["Authorization", "RestApis"]
+A stage checks signatures, tokens of Cognito users, API keys and usage plans, invokes the function
+of a method, and answers refusals as the API's gateway responses say. Imports of an API are
+completed, since moto drops parts of the document.
+"""

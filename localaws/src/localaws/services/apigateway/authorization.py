@@ -1,4 +1,4 @@
-"""Who may call a method of an API: anybody, who signs with IAM credentials, or users of a pool."""
+"""Authorization of callers: none, by IAM signature, or by the token of a Cognito user."""
 
 import json
 import re
@@ -13,56 +13,54 @@ from joserfc.errors import JoseError
 from moto.apigateway.models import Method
 
 from localaws.account import ACCOUNT_ID, REGION
-from localaws.services.apigateway.responses import Call, Refused
+from localaws.request import request_of
+from localaws.services.apigateway.responses import ApiCall, GatewayRefusal
 from localaws.services.iam.identities import principal_of
-from localaws.signatures import credential_of, is_signed
+from localaws.services.iam.signatures import is_signed
 
 _POOL = re.compile(r"arn:aws:cognito-idp:[^:]+:[^:]*:userpool/(.+)")
 
 
 @dataclass(frozen=True)
 class Caller:
-    """What a function is told of who calls it."""
+    """The facts about a caller that its event tells the function."""
 
     identity: dict[str, object] = field(default_factory=dict)
     claims: Mapping[str, object] | None = None
-    """Of the token of a user of a pool."""
+    """The claims of a Cognito user's token; None for other callers."""
 
 
-class Authorization:
-    """Checks the callers of deployed APIs."""
+def authorize(call: ApiCall, method: Method) -> Caller:
+    """Check that the caller may call a method, and return the facts about the caller.
 
-    def check(self, call: Call, method: Method) -> Caller:
-        """Check who calls a method.
-
-        Raises:
-            Refused: the caller may not.
-        """
-        kind = (method.authorization_type or "NONE").upper()
-        if kind == "NONE":
-            return Caller()
-        if kind == "AWS_IAM":
-            return _check_signature(call)
-        if kind == "COGNITO_USER_POOLS":
-            authorizer = call.api.authorizers.get(str(method.authorizer_id))
-            pools = authorizer.provider_arns if authorizer else None
-            return _check_token(call, pools or [], method.authorization_scopes or [])
-        raise Refused("AUTHORIZER_CONFIGURATION_ERROR")
+    Raises:
+        GatewayRefusal: the caller may not.
+    """
+    kind = (method.authorization_type or "NONE").upper()
+    if kind == "NONE":
+        return Caller()
+    if kind == "AWS_IAM":
+        return _check_signature(call)
+    if kind == "COGNITO_USER_POOLS":
+        authorizer = call.api.authorizers.get(str(method.authorizer_id))
+        pools = authorizer.provider_arns if authorizer else None
+        return _check_token(call, pools or [], method.authorization_scopes or [])
+    raise GatewayRefusal("AUTHORIZER_CONFIGURATION_ERROR")
 
 
-def _check_signature(call: Call) -> Caller:
-    access_key_id = credential_of(call.request.environ)
+def _check_signature(call: ApiCall) -> Caller:
+    access_key_id = request_of(call.request.environ).access_key_id
     if access_key_id is None:
-        raise Refused("MISSING_AUTHENTICATION_TOKEN")
+        raise GatewayRefusal("MISSING_AUTHENTICATION_TOKEN")
     principal = principal_of(access_key_id)
     if principal is None:
-        raise Refused("DEFAULT_4XX", "The security token included in the request is invalid.")
+        message = "The security token included in the request is invalid."
+        raise GatewayRefusal("DEFAULT_4XX", message)
     if not is_signed(call.request.environ, call.body, "execute-api"):
-        raise Refused("INVALID_SIGNATURE")
-    what = f"{call.api.id}/{call.stage}/{call.request.method}{call.path}"
-    resource = f"arn:aws:execute-api:{REGION}:{ACCOUNT_ID}:{what}"
+        raise GatewayRefusal("INVALID_SIGNATURE")
+    resource = call.arn
     if not principal.may("execute-api:Invoke", resource):
-        raise Refused(
+        raise GatewayRefusal(
             "ACCESS_DENIED",
             f"User: {principal.arn} is not authorized to perform: execute-api:Invoke"
             f" on resource: {resource}",
@@ -70,8 +68,8 @@ def _check_signature(call: Call) -> Caller:
     return Caller({"accessKey": access_key_id, "accountId": ACCOUNT_ID, "userArn": principal.arn})
 
 
-def _check_token(call: Call, pools: list[str], scopes: list[str]) -> Caller:
-    """Check a JWT: an ID token, or an access token where the method asks for scopes."""
+def _check_token(call: ApiCall, pools: list[str], scopes: list[str]) -> Caller:
+    """Check a JWT: an access token if the method asks for scopes, an ID token otherwise."""
     token = call.request.headers.get("Authorization", "").removeprefix("Bearer ")
     for arn in pools:
         claims = _claims(token, arn)
@@ -81,11 +79,11 @@ def _check_token(call: Call, pools: list[str], scopes: list[str]) -> Caller:
             continue
         if claims.get("token_use") == ("access" if scopes else "id"):
             return Caller(claims=claims)
-    raise Refused("UNAUTHORIZED")
+    raise GatewayRefusal("UNAUTHORIZED")
 
 
 def _claims(token: str, pool_arn: str) -> Mapping[str, Any] | None:
-    """Return what a token of a pool says; None when it is not valid."""
+    """Return the claims of a token of a user pool; None if the token is not valid."""
     found = _POOL.fullmatch(pool_arn)
     backend = moto.backends.get_backend("cognito-idp")[ACCOUNT_ID][REGION]
     pool = backend.user_pools.get(found[1]) if found else None

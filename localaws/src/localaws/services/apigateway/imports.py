@@ -1,14 +1,26 @@
-"""What moto leaves out of an imported API: keys, authorizers, binary types, gateway responses.
+"""Imports of REST APIs: moto accepts fewer documents than AWS, and drops parts of them.
 
 Source: "OpenAPI extensions for API Gateway" in the API Gateway Developer Guide.
 """
 
-from collections.abc import Iterator
-from typing import Any
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
+import moto.backends
 from moto.apigateway.models import Method, RestAPI
 from moto.moto_api._internal import mock_random
+from werkzeug.test import run_wsgi_app
 
+from localaws.account import ACCOUNT_ID, REGION
+from localaws.request import request_of
+from localaws.wsgi import read_body, replace_body
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+_PATH = re.compile(r"/restapis(/[^/]+)?")
 _BINARY = "x-amazon-apigateway-binary-media-types"
 _RESPONSES = "x-amazon-apigateway-gateway-responses"
 _AUTHORIZER = "x-amazon-apigateway-authorizer"
@@ -19,13 +31,65 @@ _AUTHORIZER_TYPES = {
 }
 
 
-def complete(api: RestAPI, document: Any, *, overwrites: bool = False) -> None:
-    """Add to an API what the document that was imported says and moto has not taken.
+def import_rest_api(
+    environ: "WSGIEnvironment", start_response: "StartResponse", inner: "WSGIApplication"
+) -> Iterable[bytes]:
+    """Layer that lets moto import an API, and then adds the parts that moto has dropped.
+
+    These are binary media types, gateway responses, authorizers, and the security of methods.
+    """
+    request = request_of(environ)
+    if (
+        request.service != "apigateway"
+        or request.method not in ("POST", "PUT")
+        or not _PATH.fullmatch(request.path)
+    ):
+        return inner(environ, start_response)
+    document = _document(read_body(environ))
+    if document is None:
+        return inner(environ, start_response)
+    replace_body(environ, _as_openapi_3(read_body(environ)))
+    body, status, headers = run_wsgi_app(inner, environ, buffered=True)
+    answer = b"".join(body)
+    if status.startswith("2"):
+        backend = moto.backends.get_backend("apigateway")[ACCOUNT_ID][REGION]
+        api = backend.get_rest_api(json.loads(answer)["id"])
+        _complete(api, document, overwrites=request.query.get("mode") == "overwrite")
+    start_response(status, list(headers))
+    return [answer]
+
+
+def _document(body: bytes) -> Any:
+    """Return the API that a body defines; None if it defines none."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) and "paths" in document else None
+
+
+def _as_openapi_3(body: bytes) -> bytes:
+    """Return a Swagger 2.0 document as OpenAPI 3, the only form that moto accepts."""
+    api: Any = json.loads(body)
+    api.setdefault("info", {}).setdefault("description", "")
+    if api.pop("swagger", None):
+        api["openapi"] = "3.0.1"
+    for path in api["paths"].values():
+        for operation in path.values():
+            integration = operation.get("x-amazon-apigateway-integration", {})
+            if integration.get("type", "").lower() == "mock":  # moto asks for a target here too
+                integration.setdefault("uri", "")
+                integration.setdefault("httpMethod", "")
+    return json.dumps(api).encode()
+
+
+def _complete(api: RestAPI, document: Any, *, overwrites: bool) -> None:
+    """Add the parts of an imported document that moto has dropped.
 
     Args:
         api: as moto has made it.
         document: Swagger 2.0 or OpenAPI 3.
-        overwrites: whether it takes the place of what the API was, gateway responses included.
+        overwrites: the document replaces the whole API, its gateway responses too.
     """
     schemes = document.get("securityDefinitions") or document.get("components", {}).get(
         "securitySchemes", {}

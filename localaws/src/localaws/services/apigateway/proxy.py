@@ -1,4 +1,4 @@
-"""Lambda proxy integrations: the event that a function gets, and what its result means.
+"""Lambda proxy integrations: the event for the function, and the answer from its result.
 
 Source: "Lambda proxy integrations in API Gateway" in the API Gateway Developer Guide.
 """
@@ -15,17 +15,17 @@ from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Response
 
 from localaws.account import ACCOUNT_ID
-from localaws.services.apigateway.responses import Call, Refused
+from localaws.services.apigateway.responses import ApiCall, GatewayRefusal
 
 
-def event(call: Call, resource_id: str, resource: str, parameters: dict[str, str]) -> Any:
-    """Return the event for a function.
+def event(call: ApiCall, resource_id: str, resource: str, parameters: dict[str, str]) -> Any:
+    """Return the event for the function.
 
     Args:
         call: the request.
-        resource_id: of the resource that matched.
-        resource: its path, with the names of parameters in braces.
-        parameters: what these stand for.
+        resource_id: the id of the resource that matches the request's path.
+        resource: the resource's path, with the names of parameters in braces.
+        parameters: the values of the parameters.
     """
     request, now = call.request, time.time()
     headers: dict[str, list[str]] = {}
@@ -72,11 +72,11 @@ def event(call: Call, resource_id: str, resource: str, parameters: dict[str, str
     }
 
 
-def response(call: Call, result: bytes) -> Response:
-    """Render what a function has returned.
+def response(call: ApiCall, result: bytes) -> Response:
+    """Return the answer that a function's result describes.
 
     Raises:
-        Refused: it is not what API Gateway understands.
+        GatewayRefusal: the result is malformed.
     """
     try:
         answer = json.loads(result)
@@ -85,13 +85,13 @@ def response(call: Call, result: bytes) -> Response:
         if not isinstance(body, str | None) or not 100 <= status <= 599:
             raise TypeError(body)
         content = (body or "").encode()
-        # Only who asks for a binary type gets the bytes, as API Gateway has it.
+        # Like API Gateway: bytes only for callers whose first accepted type is binary.
         wanted = call.request.headers.get("Accept", "").split(",")[0]
         if answer.get("isBase64Encoded") and _is_binary(wanted, call.api.binaryMediaTypes):
             content = base64.b64decode(content, validate=True)
         headers = _headers(answer.get("headers"), answer.get("multiValueHeaders"))
     except (ValueError, TypeError, KeyError, AttributeError, binascii.Error) as error:
-        raise Refused("DEFAULT_5XX") from error
+        raise GatewayRefusal("DEFAULT_5XX") from error
     headers.setdefault("Content-Type", "application/json")
     headers["x-amzn-RequestId"] = call.request_id
     return Response(content, status, headers)

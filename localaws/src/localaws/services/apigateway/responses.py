@@ -1,4 +1,4 @@
-"""What API Gateway answers by itself, in its own words or those that the API's owner has set.
+"""Gateway responses: API Gateway's own answers, with the changes that an API's owner has made.
 
 Source: "Gateway response types for API Gateway" in the API Gateway Developer Guide.
 """
@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from moto.apigateway.models import GatewayResponse, RestAPI
 from werkzeug.wrappers import Request, Response
+
+from localaws.account import arn
 
 _TYPES = {
     "ACCESS_DENIED": (403, "User is not authorized to access this resource"),
@@ -25,17 +27,21 @@ _TYPES = {
     "THROTTLED": (429, "Too Many Requests"),
     "UNAUTHORIZED": (401, "Unauthorized"),
 }
-"""Status and message where the API's owner has set no others."""
+"""Status and message by response type, for APIs whose owner has changed neither."""
 
 _CONTEXT = re.compile(r"\$context\.([A-Za-z]+(?:\.[A-Za-z]+)*)")
 _HEADER = "gatewayresponse.header."
 
 
-class Refused(Exception):
-    """API Gateway answers a request by itself."""
+class GatewayRefusal(Exception):
+    """API Gateway refuses a request, or fails to get an answer from the function.
+
+    Args:
+        kind: the type of the gateway response.
+        message: replaces the usual message of the type.
+    """
 
     def __init__(self, kind: str, message: str = "") -> None:
-        """Take the type of the gateway response, and a message other than the usual one."""
         self.kind = kind
         self.status, usual = _TYPES[kind]
         self.message = message or usual
@@ -43,8 +49,8 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
-class Call:
-    """A request to a deployed API, as far as it is understood."""
+class ApiCall:
+    """A request to a stage of an API."""
 
     api: RestAPI
     stage: str
@@ -53,13 +59,18 @@ class Call:
     body: bytes
     request_id: str
     identity: dict[str, object] = field(default_factory=dict)
-    """What is known of the caller."""
+    """The facts about the caller for the event's ``identity``."""
     claims: Mapping[str, object] | None = None
-    """Of the token of a user of a pool."""
+    """The claims of a Cognito user's token; None for other callers."""
+
+    @property
+    def arn(self) -> str:
+        """The ARN of the method and path, for policies."""
+        return arn("execute-api", f"{self.api.id}/{self.stage}/{self.request.method}{self.path}")
 
 
-def response_to(refused: Refused, call: Call) -> Response:
-    """Render a refusal."""
+def gateway_response(refused: GatewayRefusal, call: ApiCall) -> Response:
+    """Return the answer to a refused request."""
     own = call.api.gateway_responses
     fallback = "DEFAULT_5XX" if refused.status >= 500 else "DEFAULT_4XX"
     found: GatewayResponse | None = own.get(refused.kind) or own.get(fallback)
@@ -77,7 +88,7 @@ def response_to(refused: Refused, call: Call) -> Response:
     return Response(body, status, headers, content_type=headers.pop("Content-Type", media_type))
 
 
-def _context(refused: Refused, call: Call) -> dict[str, str]:
+def _context(refused: GatewayRefusal, call: ApiCall) -> dict[str, str]:
     return {
         "requestId": call.request_id,
         "extendedRequestId": call.request_id,
@@ -95,7 +106,7 @@ def _context(refused: Refused, call: Call) -> dict[str, str]:
 def _headers(
     parameters: Mapping[str, str], context: Mapping[str, str], request: Request
 ) -> dict[str, str]:
-    """Work out the headers that the owner has mapped: a text in quotes, or where it comes from."""
+    """Return the headers of a mapping, whose values are quoted texts or names of sources."""
     headers = {}
     for name, source in parameters.items():
         if source.startswith("'"):

@@ -1,4 +1,4 @@
-"""Deployed REST APIs: requests below ``/restapis/<id>/<stage>/_user_request_/``, answered."""
+"""The stages of deployed REST APIs, below ``/restapis/<id>/<stage>/_user_request_/``."""
 
 import json
 import logging
@@ -16,10 +16,11 @@ from werkzeug.wrappers import Request, Response
 
 from localaws.account import ACCOUNT_ID, REGION
 from localaws.services.apigateway import proxy
-from localaws.services.apigateway.authorization import Authorization
-from localaws.services.apigateway.responses import Call, Refused, response_to
+from localaws.services.apigateway.authorization import authorize
+from localaws.services.apigateway.responses import ApiCall, GatewayRefusal, gateway_response
 from localaws.services.apigateway.usage import Usage
-from localaws.services.lambda_ import DeployedFunctions, FunctionError, TooManyRequests
+from localaws.services.lambda_.deployed import DeployedFunctions
+from localaws.services.lambda_.errors import FunctionError, TooManyRequests
 from localaws.wsgi import read_body
 
 if TYPE_CHECKING:
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TIMEOUT = 29.0
-"""Seconds for which API Gateway waits for a function."""
+"""Seconds that API Gateway waits for a function."""
 MOST_BYTES = 10 * 1024 * 1024
-"""Of a request."""
+"""The most bytes of a request."""
 MOST_EVENT_BYTES = 6 * 1024 * 1024
-"""Of the event that a function is invoked with."""
+"""The most bytes of the event for a function."""
 
 _PATH = re.compile(r"/restapis/([^/]+)/([^/]+)/_user_request_(/.*)?")
 _FUNCTION = re.compile(r".*:function:([^:/]+)(?::[^/]+)?/invocations")
@@ -40,48 +41,48 @@ _ANY_METHOD = ("ANY", "X-AMAZON-APIGATEWAY-ANY-METHOD")
 
 
 class RestApis:
-    """WSGI middleware that serves the stages of REST APIs which moto holds."""
+    """Layer that answers requests to the stages of the REST APIs in moto."""
 
-    def __init__(
-        self, app: "WSGIApplication", functions: DeployedFunctions, authorization: Authorization
-    ) -> None:
-        """Take what answers all other requests, what runs functions, and who may call."""
-        self._app = app
+    def __init__(self, functions: DeployedFunctions) -> None:
         self._functions = functions
-        self._authorization = authorization
         self._usage = Usage()
 
     def __call__(
-        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+        self,
+        environ: "WSGIEnvironment",
+        start_response: "StartResponse",
+        inner: "WSGIApplication",
     ) -> Iterable[bytes]:
         """Answer a request to a stage; pass on all others."""
+        if "_user_request_" not in environ.get("PATH_INFO", ""):
+            return inner(environ, start_response)
         request = Request(environ)
         path = _PATH.fullmatch(request.path)
         if path is None:
-            return self._app(environ, start_response)
+            return inner(environ, start_response)
         size = int(environ.get("CONTENT_LENGTH") or 0)
-        # So much is not read at all; the connection ends with the answer.
+        # A larger body is not read; the connection ends with the answer.
         body = read_body(environ) if size <= MOST_BYTES else b""
         size = max(size, len(body))
         api = moto.backends.get_backend("apigateway")[ACCOUNT_ID][REGION].apis.get(path[1])
         if api is None or path[2] not in api.stages:
             answer = Response('{"message":"Forbidden"}', 403, content_type="application/json")
             return answer(environ, start_response)
-        call = Call(api, path[2], path[3] or "/", request, body, str(uuid.uuid4()))
+        call = ApiCall(api, path[2], path[3] or "/", request, body, str(uuid.uuid4()))
         try:
             if size > MOST_BYTES:
-                raise Refused("REQUEST_TOO_LARGE")
+                raise GatewayRefusal("REQUEST_TOO_LARGE")
             response = self._answer(call)
-        except Refused as refused:
-            response = response_to(refused, call)
+        except GatewayRefusal as refused:
+            response = gateway_response(refused, call)
         if size > MOST_BYTES:
             response.headers["Connection"] = "close"
         return response(environ, start_response)
 
-    def _answer(self, call: Call) -> Response:
+    def _answer(self, call: ApiCall) -> Response:
         resource, parameters = _resource(call.api, call.path)
         method = _method(resource, call.request.method)
-        caller = self._authorization.check(call, method)
+        caller = authorize(call, method)
         key = self._usage.check(call) if method.api_key_required else {}
         call = replace(call, identity={**caller.identity, **key}, claims=caller.claims)
         integration = method.method_integration
@@ -90,33 +91,31 @@ class RestApis:
             return _mock(call, integration)
         function = _FUNCTION.fullmatch(integration.uri or "") if integration else None
         if kind != "AWS_PROXY" or function is None:
-            raise Refused("API_CONFIGURATION_ERROR")
+            raise GatewayRefusal("API_CONFIGURATION_ERROR")
         event = proxy.event(call, resource.id, resource.get_path(), parameters)
         return proxy.response(call, self._invoke(call, function[1], event))
 
-    def _invoke(self, call: Call, function: str, event: object) -> bytes:
-        source = f"{call.api.id}/{call.stage}/{call.request.method}{call.path}"
-        source_arn = f"arn:aws:execute-api:{REGION}:{ACCOUNT_ID}:{source}"
-        if not self._functions.may_invoke(function, "apigateway.amazonaws.com", source_arn):
+    def _invoke(self, call: ApiCall, function: str, event: object) -> bytes:
+        if not self._functions.may_invoke(function, "apigateway.amazonaws.com", call.arn):
             logger.warning("the API %s may not invoke %s", call.api.name, function)
-            raise Refused("API_CONFIGURATION_ERROR")
+            raise GatewayRefusal("API_CONFIGURATION_ERROR")
         payload = json.dumps(event).encode()
         if len(payload) > MOST_EVENT_BYTES:
-            raise Refused("REQUEST_TOO_LARGE")
+            raise GatewayRefusal("REQUEST_TOO_LARGE")
         running = _in_background(self._functions, function, payload)
         try:
             return running.result(TIMEOUT)
         except TimeoutError:
-            raise Refused("INTEGRATION_TIMEOUT") from None
+            raise GatewayRefusal("INTEGRATION_TIMEOUT") from None
         except (FunctionError, TooManyRequests) as error:
-            raise Refused("DEFAULT_5XX") from error
+            raise GatewayRefusal("DEFAULT_5XX") from error
         except Exception as error:
             logger.exception("%s could not be run", function)
-            raise Refused("DEFAULT_5XX") from error
+            raise GatewayRefusal("DEFAULT_5XX") from error
 
 
 def _in_background(functions: DeployedFunctions, name: str, payload: bytes) -> "Future[bytes]":
-    """Run a function in a thread of its own: it goes on when nobody waits for it any more."""
+    """Run a function in a thread of its own, where it continues after API Gateway's timeout."""
     future: Future[bytes] = Future()
 
     def run() -> None:
@@ -130,10 +129,10 @@ def _in_background(functions: DeployedFunctions, name: str, payload: bytes) -> "
 
 
 def _resource(api: RestAPI, path: str) -> tuple[Resource, dict[str, str]]:
-    """Find the resource for a path: what is written out goes before what stands for anything.
+    """Return the most specific resource for a path, and the values of its parameters.
 
     Raises:
-        Refused: there is none.
+        GatewayRefusal: no resource fits.
     """
     parts = [part for part in path.strip("/").split("/") if part]
     found: list[tuple[list[int], Resource, dict[str, str]]] = []
@@ -141,16 +140,17 @@ def _resource(api: RestAPI, path: str) -> tuple[Resource, dict[str, str]]:
         names = [name for name in resource.get_path().strip("/").split("/") if name]
         matched = _match(names, parts)
         if matched is not None and resource.resource_methods:
+            # A literal part is more specific than a parameter, which is more than a greedy one.
             vagueness = [2 if n.endswith("+}") else int(n[0] == "{") for n in names]
             found.append((vagueness, resource, matched))
     if not found:
-        raise Refused("MISSING_AUTHENTICATION_TOKEN")
+        raise GatewayRefusal("MISSING_AUTHENTICATION_TOKEN")
     _, resource, parameters = min(found, key=lambda match: match[0])
     return resource, parameters
 
 
 def _match(names: list[str], parts: list[str]) -> dict[str, str] | None:
-    """Compare the parts of a resource's path with those of a request; the parameters if it fits."""
+    """Return the parameters of a resource's path in a request's path; None if it does not fit."""
     parameters: dict[str, str] = {}
     for number, name in enumerate(names):
         if number >= len(parts):
@@ -169,17 +169,17 @@ def _method(resource: Resource, name: str) -> Method:
         method = resource.resource_methods.get(candidate)
         if method is not None:
             return method
-    raise Refused("MISSING_AUTHENTICATION_TOKEN")
+    raise GatewayRefusal("MISSING_AUTHENTICATION_TOKEN")
 
 
-def _mock(call: Call, integration: Integration) -> Response:
-    """Answer without any function, as the API's definition says."""
+def _mock(call: ApiCall, integration: Integration) -> Response:
+    """Return the answer that the API's definition gives, without any function."""
     template = (integration.request_templates or {}).get("application/json", "{}")
     try:
         status = str(json.loads(template)["statusCode"])
         answer = (integration.integration_responses or {})[status]
     except (ValueError, KeyError, TypeError):
-        raise Refused("API_CONFIGURATION_ERROR") from None
+        raise GatewayRefusal("API_CONFIGURATION_ERROR") from None
     headers = {"x-amzn-RequestId": call.request_id}
     for target, source in (answer.response_parameters or {}).items():
         headers[target.removeprefix("method.response.header.")] = source.strip("'")

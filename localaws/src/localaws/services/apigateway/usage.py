@@ -1,4 +1,4 @@
-"""API keys and usage plans: who has a key for a stage, and how often it may be used."""
+"""API keys and usage plans: which keys open a stage, and how often."""
 
 import threading
 import time
@@ -8,12 +8,12 @@ import moto.backends
 from moto.apigateway.models import ApiKey, UsagePlan
 
 from localaws.account import ACCOUNT_ID, REGION
-from localaws.services.apigateway.responses import Call, Refused
+from localaws.services.apigateway.responses import ApiCall, GatewayRefusal
 
 
 @dataclass
 class _Bucket:
-    """A token bucket: so many at once, filled again at a rate."""
+    """A token bucket: it holds a burst of requests, and refills at a rate."""
 
     tokens: float
     filled: float = field(default_factory=time.monotonic)
@@ -29,21 +29,20 @@ class _Bucket:
 
 
 class Usage:
-    """Checks the keys of requests, and counts these."""
+    """Checks the API keys of requests against usage plans, and counts the requests."""
 
     def __init__(self) -> None:
-        """Begin with full buckets."""
         self._buckets: dict[tuple[str, str], _Bucket] = {}
         self._lock = threading.Lock()
 
-    def check(self, call: Call) -> dict[str, object]:
-        """Check the key of a request.
+    def check(self, call: ApiCall) -> dict[str, object]:
+        """Check and count a request.
 
         Returns:
-            What the function is told of it.
+            The facts about the key for the event's ``identity``.
 
         Raises:
-            Refused: it has none for this stage, or comes too fast.
+            GatewayRefusal: the request has no key for this stage, or the key is used too often.
         """
         value = call.request.headers.get("x-api-key")
         backend = moto.backends.get_backend("apigateway")[ACCOUNT_ID][REGION]
@@ -53,7 +52,7 @@ class Usage:
                     if _covers(plan, call):
                         self._count(plan, key)
                         return {"apiKey": key.value, "apiKeyId": key.id}
-        raise Refused("INVALID_API_KEY")
+        raise GatewayRefusal("INVALID_API_KEY")
 
     def _count(self, plan: UsagePlan, key: ApiKey) -> None:
         rate, burst = plan.throttle.get("rateLimit"), plan.throttle.get("burstLimit")
@@ -62,14 +61,14 @@ class Usage:
         with self._lock:
             bucket = self._buckets.setdefault((plan.id, key.id), _Bucket(float(burst)))
             if not bucket.admits(float(rate), float(burst)):
-                raise Refused("THROTTLED")
+                raise GatewayRefusal("THROTTLED")
 
 
 def _is_enabled(key: ApiKey) -> bool:
     return str(key.enabled).lower() == "true"
 
 
-def _covers(plan: UsagePlan, call: Call) -> bool:
+def _covers(plan: UsagePlan, call: ApiCall) -> bool:
     return any(
         stage["apiId"] == call.api.id and stage["stage"] == call.stage for stage in plan.api_stages
     )

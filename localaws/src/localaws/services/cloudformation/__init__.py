@@ -1,11 +1,10 @@
-"""CloudFormation for the few types of resources that this project describes in templates.
+"""CloudFormation: change sets and stacks of the resource types that are known here.
 
-moto's own drops much of what a template says (versions, encryption, retention), so templates are
-worked off here: each resource is made by the calls that its service takes.
+moto's own CloudFormation is not used: it drops much of a template, such as versioning, encryption
+and retention. Here each resource is made with calls to its service.
 """
 
-from localaws.services.cloudformation.resources import make
-from localaws.services.cloudformation.stacks import CloudFormation
+from localaws.services.cloudformation.resources import create_resources
 from localaws.services.cloudformation.template import Template, TemplateError
 
-__all__ = ["CloudFormation", "Template", "TemplateError", "make"]
+__all__ = ["Template", "TemplateError", "create_resources"]

@@ -1,83 +1,13 @@
-"""How the resources of a template are made: by the calls that their services take."""
+"""The types of resources: each is created, changed and deleted by calls to its service."""
 
 import json
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import boto3
-from botocore.exceptions import ClientError
 
-from localaws.services.cloudformation.template import MadeResource, Template, TemplateError
-
-Properties = Mapping[str, Any]
-
-_MISSING = frozenset(
-    {
-        "404",
-        "NoSuchBucket",
-        "ResourceNotFoundException",
-        "AWS.SimpleQueueService.NonExistentQueue",
-        "QueueDoesNotExist",
-        "NotFound",
-        "NotFoundException",
-    }
-)
-
-
-class ResourceType(ABC):
-    """A type of resource. Calls fail as its service does."""
-
-    identifier: str | None = None
-    """The property that tells one from another; None where AWS makes it up, as an id or address.
-
-    CloudFormation gives a name to what has none, and adopts what is there by its name only.
-    """
-
-    def __init__(self, session: boto3.Session) -> None:
-        """Take the session with which the service is called."""
-        self.session = session
-
-    def client(self, service: str) -> Any:
-        """Return the client of a service."""
-        return _client(self.session, service)
-
-    @abstractmethod
-    def exists(self, properties: Properties) -> bool:
-        """Say whether there is a resource of this name already."""
-
-    @abstractmethod
-    def create(self, properties: Properties) -> None:
-        """Make it, with what it cannot be without."""
-
-    def update(self, properties: Properties) -> None:  # noqa: B027 - some have nothing else
-        """Give one that is there all else that the properties say."""
-
-    @abstractmethod
-    def made(self, properties: Properties) -> MadeResource:
-        """Tell what the template can refer to."""
-
-    @abstractmethod
-    def delete(self, properties: Properties) -> None:
-        """Take it away."""
-
-
-def _client(session: Any, service: str) -> Any:
-    """Return a session's client of a service, which is made once."""
-    clients = session.__dict__.setdefault("_localaws_clients", {})
-    if service not in clients:
-        clients[service] = session.client(service)
-    return clients[service]
-
-
-def _found(look: Callable[..., Any], **arguments: Any) -> bool:
-    try:
-        look(**arguments)
-    except ClientError as error:
-        if error.response["Error"]["Code"] in _MISSING:
-            return False
-        raise
-    return True
+from localaws.services.cloudformation.resource_type import Properties, ResourceType, finds
+from localaws.services.cloudformation.template import PhysicalResource, Template, TemplateError
 
 
 class Bucket(ResourceType):
@@ -86,13 +16,13 @@ class Bucket(ResourceType):
     identifier = "BucketName"
 
     def exists(self, properties: Properties) -> bool:
-        return _found(self.client("s3").head_bucket, Bucket=properties["BucketName"])
+        return finds(self.client("s3").head_bucket, Bucket=properties["BucketName"])
 
     def create(self, properties: Properties) -> None:
         s3 = self.client("s3")
         region = s3.meta.region_name
         where: dict[str, Any] = {}
-        if region != "us-east-1":  # which S3 refuses to be told
+        if region != "us-east-1":  # S3 refuses this one as a constraint
             where = {"CreateBucketConfiguration": {"LocationConstraint": region}}
         s3.create_bucket(Bucket=properties["BucketName"], **where)
 
@@ -122,10 +52,10 @@ class Bucket(ResourceType):
             rules = [{names.get(k, k): v for k, v in rule.items()} for rule in cors["CorsRules"]]
             s3.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": rules})
 
-    def made(self, properties: Properties) -> MadeResource:
+    def describe(self, properties: Properties) -> PhysicalResource:
         name = properties["BucketName"]
         region = self.session.region_name
-        return MadeResource(
+        return PhysicalResource(
             name,
             Arn=f"arn:aws:s3:::{name}",
             DomainName=f"{name}.s3.amazonaws.com",
@@ -137,7 +67,7 @@ class Bucket(ResourceType):
 
 
 def _lifecycle_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
-    """Write a rule of a template as S3's API has it."""
+    """Return a rule of a template in the form of S3's API."""
     given = {key: value for key, value in rule.items() if key != "ExpiredObjectDeleteMarker"}
     if "ExpiredObjectDeleteMarker" in rule:
         marker = rule["ExpiredObjectDeleteMarker"]
@@ -148,14 +78,14 @@ def _lifecycle_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
 class BucketPolicy(ResourceType):
     """``AWS::S3::BucketPolicy``.
 
-    Left out are statements about encrypted connections, since this server has no others than plain
-    ones and the bucket could not be used at all; and those for AWS's own services.
+    Statements that demand encrypted connections are left out: this server has plain connections
+    only, so they would close the bucket. Statements for AWS's own services are left out too.
     """
 
     identifier = "Bucket"
 
     def exists(self, properties: Properties) -> bool:
-        return False  # a policy is put, whatever was there
+        return False  # a new policy replaces the old one
 
     def create(self, properties: Properties) -> None:
         document = properties["PolicyDocument"]
@@ -169,8 +99,8 @@ class BucketPolicy(ResourceType):
             policy = json.dumps({**document, "Statement": statements})
             self.client("s3").put_bucket_policy(Bucket=properties["Bucket"], Policy=policy)
 
-    def made(self, properties: Properties) -> MadeResource:
-        return MadeResource(properties["Bucket"])
+    def describe(self, properties: Properties) -> PhysicalResource:
+        return PhysicalResource(properties["Bucket"])
 
     def delete(self, properties: Properties) -> None:
         self.client("s3").delete_bucket_policy(Bucket=properties["Bucket"])
@@ -191,7 +121,7 @@ class Table(ResourceType):
     )
 
     def exists(self, properties: Properties) -> bool:
-        return _found(self.client("dynamodb").describe_table, TableName=properties["TableName"])
+        return finds(self.client("dynamodb").describe_table, TableName=properties["TableName"])
 
     def create(self, properties: Properties) -> None:
         given = {key: properties[key] for key in self._AT_CREATION if key in properties}
@@ -209,10 +139,10 @@ class Table(ResourceType):
             protected = properties["DeletionProtectionEnabled"]
             dynamodb.update_table(TableName=table, DeletionProtectionEnabled=protected)
 
-    def made(self, properties: Properties) -> MadeResource:
+    def describe(self, properties: Properties) -> PhysicalResource:
         name = properties["TableName"]
         found = self.client("dynamodb").describe_table(TableName=name)
-        return MadeResource(name, Arn=found["Table"]["TableArn"])
+        return PhysicalResource(name, Arn=found["Table"]["TableArn"])
 
     def delete(self, properties: Properties) -> None:
         self.client("dynamodb").delete_table(TableName=properties["TableName"])
@@ -225,15 +155,15 @@ class Collection(ResourceType):
 
     def exists(self, properties: Properties) -> bool:
         describe = self.client("rekognition").describe_collection
-        return _found(describe, CollectionId=properties["CollectionId"])
+        return finds(describe, CollectionId=properties["CollectionId"])
 
     def create(self, properties: Properties) -> None:
         self.client("rekognition").create_collection(CollectionId=properties["CollectionId"])
 
-    def made(self, properties: Properties) -> MadeResource:
+    def describe(self, properties: Properties) -> PhysicalResource:
         name = properties["CollectionId"]
         found = self.client("rekognition").describe_collection(CollectionId=name)
-        return MadeResource(name, Arn=found["CollectionARN"])
+        return PhysicalResource(name, Arn=found["CollectionARN"])
 
     def delete(self, properties: Properties) -> None:
         self.client("rekognition").delete_collection(CollectionId=properties["CollectionId"])
@@ -250,7 +180,7 @@ class Queue(ResourceType):
         }
 
     def exists(self, properties: Properties) -> bool:
-        return _found(self.client("sqs").get_queue_url, QueueName=properties["QueueName"])
+        return finds(self.client("sqs").get_queue_url, QueueName=properties["QueueName"])
 
     def create(self, properties: Properties) -> None:
         self.client("sqs").create_queue(
@@ -259,25 +189,25 @@ class Queue(ResourceType):
 
     def update(self, properties: Properties) -> None:
         self.client("sqs").set_queue_attributes(
-            QueueUrl=self.made(properties).reference, Attributes=self._attributes(properties)
+            QueueUrl=self.describe(properties).reference, Attributes=self._attributes(properties)
         )
 
-    def made(self, properties: Properties) -> MadeResource:
+    def describe(self, properties: Properties) -> PhysicalResource:
         sqs, name = self.client("sqs"), properties["QueueName"]
         url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
         found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
         arn = found["Attributes"]["QueueArn"]
-        return MadeResource(url, Arn=arn, QueueName=name, QueueUrl=url)
+        return PhysicalResource(url, Arn=arn, QueueName=name, QueueUrl=url)
 
     def delete(self, properties: Properties) -> None:
-        self.client("sqs").delete_queue(QueueUrl=self.made(properties).reference)
+        self.client("sqs").delete_queue(QueueUrl=self.describe(properties).reference)
 
 
 class Topic(ResourceType):
     """``AWS::SNS::Topic``."""
 
     def _arn(self, properties: Properties) -> str:
-        # Which makes none where there is one of this name.
+        # It returns the existing topic of this name.
         arn = self.client("sns").create_topic(Name=properties["TopicName"])["TopicArn"]
         return str(arn)
 
@@ -293,9 +223,9 @@ class Topic(ResourceType):
         for subscription in properties.get("Subscription", []):
             self.client("sns").subscribe(TopicArn=self._arn(properties), **subscription)
 
-    def made(self, properties: Properties) -> MadeResource:
+    def describe(self, properties: Properties) -> PhysicalResource:
         arn = self._arn(properties)
-        return MadeResource(arn, TopicArn=arn, TopicName=properties["TopicName"])
+        return PhysicalResource(arn, TopicArn=arn, TopicName=properties["TopicName"])
 
     def delete(self, properties: Properties) -> None:
         self.client("sns").delete_topic(TopicArn=self._arn(properties))
@@ -317,10 +247,10 @@ class Alarm(ResourceType):
     def update(self, properties: Properties) -> None:
         self.create(properties)
 
-    def made(self, properties: Properties) -> MadeResource:
+    def describe(self, properties: Properties) -> PhysicalResource:
         names = [properties["AlarmName"]]
         [found] = self.client("cloudwatch").describe_alarms(AlarmNames=names)["MetricAlarms"]
-        return MadeResource(properties["AlarmName"], Arn=found["AlarmArn"])
+        return PhysicalResource(properties["AlarmName"], Arn=found["AlarmArn"])
 
     def delete(self, properties: Properties) -> None:
         self.client("cloudwatch").delete_alarms(AlarmNames=[properties["AlarmName"]])
@@ -337,7 +267,7 @@ class Dashboard(ResourceType):
         return any(d["DashboardName"] == name for d in found["DashboardEntries"])
 
     def create(self, properties: Properties) -> None:
-        json.loads(properties["DashboardBody"])  # CloudWatch refuses what is no JSON
+        json.loads(properties["DashboardBody"])  # CloudWatch refuses a body that is not JSON
         self.client("cloudwatch").put_dashboard(
             DashboardName=properties["DashboardName"], DashboardBody=properties["DashboardBody"]
         )
@@ -345,8 +275,8 @@ class Dashboard(ResourceType):
     def update(self, properties: Properties) -> None:
         self.create(properties)
 
-    def made(self, properties: Properties) -> MadeResource:
-        return MadeResource(properties["DashboardName"])
+    def describe(self, properties: Properties) -> PhysicalResource:
+        return PhysicalResource(properties["DashboardName"])
 
     def delete(self, properties: Properties) -> None:
         self.client("cloudwatch").delete_dashboards(DashboardNames=[properties["DashboardName"]])
@@ -367,9 +297,9 @@ class OriginAccessControl(ResourceType):
     def create(self, properties: Properties) -> None:
         self.client("cloudfront").create_origin_access_control(**properties)
 
-    def made(self, properties: Properties) -> MadeResource:
+    def describe(self, properties: Properties) -> PhysicalResource:
         identifier = self._find(properties) or ""
-        return MadeResource(identifier, Id=identifier)
+        return PhysicalResource(identifier, Id=identifier)
 
     def delete(self, properties: Properties) -> None:
         self.client("cloudfront").delete_origin_access_control(Id=self._find(properties))
@@ -378,7 +308,7 @@ class OriginAccessControl(ResourceType):
 class ResponseHeadersPolicy(ResourceType):
     """``AWS::CloudFront::ResponseHeadersPolicy``.
 
-    It is nothing but what the template says: nobody here serves a distribution's answers.
+    Nothing is created: moto lacks these policies, and distributions serve no requests here.
     """
 
     def exists(self, properties: Properties) -> bool:
@@ -387,19 +317,19 @@ class ResponseHeadersPolicy(ResourceType):
     def create(self, properties: Properties) -> None:
         pass
 
-    def made(self, properties: Properties) -> MadeResource:
+    def describe(self, properties: Properties) -> PhysicalResource:
         name = properties["ResponseHeadersPolicyConfig"]["Name"]
-        return MadeResource(name, Id=name)
+        return PhysicalResource(name, Id=name)
 
     def delete(self, properties: Properties) -> None:
         pass
 
 
 class Distribution(ResourceType):
-    """``AWS::CloudFront::Distribution``, which is told by its comment."""
+    """``AWS::CloudFront::Distribution``, identified by its comment."""
 
     def _config(self, properties: Properties) -> dict[str, Any]:
-        """Write a template's configuration as CloudFront's API has it, with counted lists."""
+        """Return a template's configuration in the form of CloudFront's API."""
         given = dict(properties["DistributionConfig"])
         given["IsIPV6Enabled"] = given.pop("IPV6Enabled", True)
         given["CustomErrorResponses"] = [
@@ -420,9 +350,9 @@ class Distribution(ResourceType):
     def create(self, properties: Properties) -> None:
         self.client("cloudfront").create_distribution(DistributionConfig=self._config(properties))
 
-    def made(self, properties: Properties) -> MadeResource:
+    def describe(self, properties: Properties) -> PhysicalResource:
         found = self._find(properties)
-        return MadeResource(found["Id"], Id=found["Id"], DomainName=found["DomainName"])
+        return PhysicalResource(found["Id"], Id=found["Id"], DomainName=found["DomainName"])
 
     def delete(self, properties: Properties) -> None:
         cloudfront, identifier = self.client("cloudfront"), self._find(properties)["Id"]
@@ -431,6 +361,7 @@ class Distribution(ResourceType):
 
 
 def _counted(value: Any) -> Any:
+    """Return a value with its lists in CloudFront's form, which gives their lengths."""
     if isinstance(value, list):
         return {"Quantity": len(value), "Items": [_counted(item) for item in value]}
     if isinstance(value, dict):
@@ -457,7 +388,7 @@ def type_of(resource: Mapping[str, Any]) -> type[ResourceType]:
     """Return the type of a template's resource.
 
     Raises:
-        TemplateError: it cannot be made here.
+        TemplateError: the type is not supported.
     """
     try:
         return TYPES[resource["Type"]]
@@ -465,24 +396,28 @@ def type_of(resource: Mapping[str, Any]) -> type[ResourceType]:
         raise TemplateError(f"Unrecognized resource types: [{resource['Type']}]") from error
 
 
-def make(session: boto3.Session, template: Template) -> dict[str, str]:
-    """Make what is missing of a template's resources, and give all what it says of them.
+def create_resources(session: boto3.Session, template: Template) -> dict[str, str]:
+    """Create the missing resources of a template, and update the others, without a stack.
 
-    It may be called again and again, and needs no stack.
+    Repeated calls do no harm.
+
+    Args:
+        session: calls the services.
+        template: says what to create.
 
     Returns:
         The template's outputs.
 
     Raises:
-        TemplateError: the template cannot be worked off.
-        botocore.exceptions.ClientError: a service refuses.
+        TemplateError: the template is invalid.
+        botocore.exceptions.ClientError: a service refuses a call.
     """
-    made: dict[str, MadeResource] = {}
+    made: dict[str, PhysicalResource] = {}
     for name in template.in_order():
         resource = type_of(template.resources[name])(session)
         properties = template.properties(name, made)
         if not resource.exists(properties):
             resource.create(properties)
         resource.update(properties)
-        made[name] = resource.made(properties)
+        made[name] = resource.describe(properties)
     return template.outputs(made)

@@ -1,4 +1,4 @@
-"""CloudFormation's API: change sets, and the stacks that they make."""
+"""CloudFormation's API: change sets, and the stacks that they create and update."""
 
 import itertools
 import threading
@@ -7,20 +7,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
-from xml.etree.ElementTree import Element, SubElement, tostring
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
-from werkzeug.wrappers import Request, Response
+from werkzeug.wrappers import Request
 
-from localaws.services.cloudformation.resources import ResourceType, type_of
-from localaws.services.cloudformation.template import MadeResource, Template, TemplateError
-from localaws.signatures import service_of
+from localaws.account import ACCOUNT_ID, REGION, arn
+from localaws.refusals import RequestRefused, error_response
+from localaws.request import request_of
+from localaws.services.cloudformation.protocol import answer
+from localaws.services.cloudformation.resource_type import ResourceType
+from localaws.services.cloudformation.resources import type_of
+from localaws.services.cloudformation.template import PhysicalResource, Template, TemplateError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-_NAMESPACE = "http://cloudformation.amazonaws.com/doc/2010-05-15/"
 _RETAINED = ("Retain", "RetainExceptOnCreate")
 
 
@@ -28,33 +30,28 @@ def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
-class CloudFormationError(Exception):
-    """A request that is refused."""
-
-    def __init__(self, message: str, code: str = "ValidationError") -> None:
-        """Take the words and AWS's code."""
-        super().__init__(message)
-        self.code = code
+def _invalid(message: str) -> RequestRefused:
+    return RequestRefused("ValidationError", message)
 
 
 @dataclass
 class ChangeSet:
-    """What is going to be made of a stack."""
+    """A planned change of a stack."""
 
     name: str
     identifier: str
     text: str
-    """Of the template."""
+    """The template as it was sent."""
     template: Template
     imports: bool
-    """Whether resources that are there already are adopted."""
+    """Existing resources of the same names become part of the stack."""
     status: str = "CREATE_COMPLETE"
     execution: str = "AVAILABLE"
 
 
 @dataclass
 class StackEvent:
-    """Something that happened to a stack or one of its resources."""
+    """A change of status, of a stack or one of its resources."""
 
     resource: str
     type: str
@@ -66,7 +63,7 @@ class StackEvent:
 
 @dataclass
 class Stack:
-    """A stack: its resources and what they were made from."""
+    """A stack with its resources."""
 
     name: str
     identifier: str
@@ -75,28 +72,28 @@ class Stack:
     status: str = "REVIEW_IN_PROGRESS"
     reason: str = ""
     properties: dict[str, dict[str, Any]] = field(default_factory=dict)
-    made: dict[str, MadeResource] = field(default_factory=dict)
+    made: dict[str, PhysicalResource] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
     events: list[StackEvent] = field(default_factory=list)
     change_sets: dict[str, ChangeSet] = field(default_factory=dict)
     created: str = field(default_factory=_now)
 
     def note(self, resource: str, type_: str, status: str, reason: str = "") -> None:
-        """Keep an event."""
+        """Record an event."""
         self.events.insert(0, StackEvent(resource, type_, status, reason))
 
 
 class CloudFormation:
-    """WSGI middleware that answers CloudFormation; all other requests go on to moto.
+    """Layer that answers CloudFormation.
 
     A request is answered when its work is done, so that no status is ever "in progress".
+
+    Args:
+        session: calls the services of this server.
     """
 
-    def __init__(self, app: "WSGIApplication", session: boto3.Session, account_id: str) -> None:
-        """Take moto's application, a session of this server, and its account."""
-        self._app = app
+    def __init__(self, session: boto3.Session) -> None:
         self._session = session
-        self._account_id = account_id
         self._stacks: dict[str, Stack] = {}
         self._lock = threading.RLock()
 
@@ -106,57 +103,63 @@ class CloudFormation:
             self._stacks.clear()
 
     def __call__(
-        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+        self,
+        environ: "WSGIEnvironment",
+        start_response: "StartResponse",
+        inner: "WSGIApplication",
     ) -> Iterable[bytes]:
         """Answer a request to CloudFormation; pass on all others."""
-        if service_of(environ) != "cloudformation":
-            return self._app(environ, start_response)
+        request = request_of(environ)
+        if request.service != "cloudformation":
+            return inner(environ, start_response)
         form = Request(environ).form.to_dict()
         action = form.get("Action", "")
         try:
             operation = _OPERATIONS.get(action)
             if operation is None:
-                raise CloudFormationError(f"{action} is not there", "InvalidAction")
+                raise RequestRefused("InvalidAction", f"{action} is not supported")
             with self._lock:
-                answer = operation(self, form)
-            response = _answer(f"{action}Response", f"{action}Result", answer)
-        except (CloudFormationError, TemplateError) as error:
-            response = _error(getattr(error, "code", "ValidationError"), str(error))
+                result = operation(self, form)
+            response = answer(action, result)
+        except TemplateError as error:
+            response = error_response(request, _invalid(str(error)))
+        except RequestRefused as refused:
+            response = error_response(request, refused)
         return response(environ, start_response)
 
     # --- operations ---
 
     def create_change_set(self, form: Mapping[str, str]) -> dict[str, Any]:
-        """Say what a template would make of a stack."""
+        """Plan a change of a stack by a template."""
         name, kind = form["StackName"], form.get("ChangeSetType", "UPDATE")
         stack = self._find(name)
         if kind == "CREATE":
             if stack is not None and stack.status != "REVIEW_IN_PROGRESS":
-                raise CloudFormationError(
+                raise RequestRefused(
+                    "AlreadyExistsException",
                     f"Stack [{stack.name}] already exists and cannot be created again with the "
                     f"changeSet [{form['ChangeSetName']}].",
-                    "AlreadyExistsException",
                 )
-            stack = stack or Stack(name, self._arn("stack", name))
+            stack = stack or Stack(name, _identifier("stack", name))
         elif stack is None or stack.status == "REVIEW_IN_PROGRESS":
-            raise CloudFormationError(f"Stack [{name}] does not exist")
+            raise _invalid(f"Stack [{name}] does not exist")
         elif not stack.status.endswith("_COMPLETE") or stack.status == "ROLLBACK_COMPLETE":
             state = f"{stack.identifier} is in {stack.status} state and can not be updated."
-            raise CloudFormationError(f"Stack:{state}")
+            raise _invalid(f"Stack:{state}")
         if form["ChangeSetName"] in stack.change_sets:
-            raise CloudFormationError(
-                f"ChangeSet {form['ChangeSetName']} already exists", "AlreadyExistsException"
+            raise RequestRefused(
+                "AlreadyExistsException", f"ChangeSet {form['ChangeSetName']} already exists"
             )
         text = form.get("TemplateBody", "")
         if form.get("UsePreviousTemplate") == "true":
             text = stack.text
-        template = Template(text, self._parameters(form, stack), self._pseudo(stack))
+        template = Template(text, _parameters(form, stack), _pseudo_parameters(stack))
         for resource in template.resources.values():
             type_of(resource)
         before = stack.template
         change_set = ChangeSet(
             name=form["ChangeSetName"],
-            identifier=self._arn("changeSet", form["ChangeSetName"]),
+            identifier=_identifier("changeSet", form["ChangeSetName"]),
             text=text,
             template=template,
             imports=form.get("ImportExistingResources") == "true",
@@ -168,9 +171,9 @@ class CloudFormation:
         return {"Id": change_set.identifier, "StackId": stack.identifier}
 
     def describe_change_set(self, form: Mapping[str, str]) -> dict[str, Any]:
-        """Tell of a change set."""
+        """Describe a change set."""
         stack, change_set = self._change_set(form)
-        answer: dict[str, Any] = {
+        described: dict[str, Any] = {
             "ChangeSetName": change_set.name,
             "ChangeSetId": change_set.identifier,
             "StackId": stack.identifier,
@@ -179,20 +182,20 @@ class CloudFormation:
             "ExecutionStatus": change_set.execution,
         }
         if change_set.status == "FAILED":
-            answer["StatusReason"] = (
+            described["StatusReason"] = (
                 "The submitted information didn't contain changes. "
                 "Submit different information to create a change set."
             )
-        return answer
+        return described
 
     def execute_change_set(self, form: Mapping[str, str]) -> dict[str, Any]:
-        """Make of a stack what a change set says."""
+        """Change a stack as planned; on an error undo the change."""
         stack, change_set = self._change_set(form)
         if change_set.execution != "AVAILABLE":
-            raise CloudFormationError(
+            raise RequestRefused(
+                "InvalidChangeSetStatus",
                 f"ChangeSet [{change_set.identifier}] cannot be executed in its current status "
                 f"of [{change_set.status}]",
-                "InvalidChangeSetStatus",
             )
         stack.change_sets.clear()
         creating = stack.template is None
@@ -200,8 +203,8 @@ class CloudFormation:
         stack.note(stack.name, "AWS::CloudFormation::Stack", f"{kind}_IN_PROGRESS")
         new: list[str] = []
         try:
-            self._work_off(stack, change_set, new)
-        except (BotoCoreError, ClientError, TemplateError, CloudFormationError) as error:
+            self._apply(stack, change_set, new)
+        except (BotoCoreError, ClientError, TemplateError, RequestRefused) as error:
             self._roll_back(stack, change_set, new)
             stack.status = "ROLLBACK_COMPLETE" if creating else "UPDATE_ROLLBACK_COMPLETE"
             stack.reason = str(error)
@@ -218,19 +221,19 @@ class CloudFormation:
         return {}
 
     def describe_stacks(self, form: Mapping[str, str]) -> dict[str, Any]:
-        """Tell of one stack or of all."""
+        """Describe one stack, or all."""
         if name := form.get("StackName"):
             stack = self._find(name)
             if stack is None:
-                raise CloudFormationError(f"Stack with id {name} does not exist")
+                raise _invalid(f"Stack with id {name} does not exist")
             return {"Stacks": [_described(stack)]}
         return {"Stacks": [_described(stack) for stack in self._stacks.values()]}
 
     def describe_stack_events(self, form: Mapping[str, str]) -> dict[str, Any]:
-        """Tell what happened to a stack, the last first."""
+        """Describe the events of a stack, the newest first."""
         stack = self._find(form["StackName"])
         if stack is None:
-            raise CloudFormationError(f"Stack [{form['StackName']}] does not exist")
+            raise _invalid(f"Stack [{form['StackName']}] does not exist")
         events = [
             {
                 "StackId": stack.identifier,
@@ -247,7 +250,7 @@ class CloudFormation:
         return {"StackEvents": events}
 
     def delete_stack(self, form: Mapping[str, str]) -> dict[str, Any]:
-        """Take a stack away, with those of its resources that are not retained."""
+        """Delete a stack, and its resources that are not retained."""
         stack = self._find(form["StackName"])
         if stack is None:
             return {}
@@ -259,11 +262,12 @@ class CloudFormation:
         del self._stacks[stack.name]
         return {}
 
-    # --- making ---
+    # --- changes ---
 
-    def _work_off(self, stack: Stack, change_set: ChangeSet, new: list[str]) -> None:
+    def _apply(self, stack: Stack, change_set: ChangeSet, new: list[str]) -> None:
+        """Create, update and delete the resources of a stack; add created ones to ``new``."""
         template, before = change_set.template, stack.template
-        made: dict[str, MadeResource] = {}
+        made: dict[str, PhysicalResource] = {}
         properties: dict[str, dict[str, Any]] = {}
         for name in template.in_order():
             resource = template.resources[name]
@@ -275,13 +279,13 @@ class CloudFormation:
             properties[name] = wanted
             try:
                 if name not in stack.made:
-                    if self._begin(kind, wanted, change_set, resource):
+                    if self._create_or_adopt(kind, wanted, change_set, resource):
                         new.append(name)
                         stack.properties[name] = wanted
                 elif wanted != stack.properties[name]:
                     kind.update(wanted)
-                made[name] = kind.made(wanted)
-            except (BotoCoreError, ClientError, CloudFormationError) as error:
+                made[name] = kind.describe(wanted)
+            except (BotoCoreError, ClientError, RequestRefused) as error:
                 stack.note(name, resource["Type"], "CREATE_FAILED", str(error))
                 raise
             stack.note(name, resource["Type"], "CREATE_COMPLETE")
@@ -294,34 +298,34 @@ class CloudFormation:
         stack.made, stack.properties = made, properties
         stack.outputs = template.outputs(made)
 
-    def _begin(
+    def _create_or_adopt(
         self,
         kind: ResourceType,
         wanted: dict[str, Any],
         change_set: ChangeSet,
         resource: Mapping[str, Any],
     ) -> bool:
-        """Make a resource, or adopt the one that is there where that is asked for.
+        """Create a resource, or adopt an existing one if the change set imports resources.
 
         Returns:
-            Whether it was made.
+            Whether the resource was created.
         """
         if kind.exists(wanted):
             if not (change_set.imports and _is_adoptable(kind, resource)):
-                raise CloudFormationError(f"{resource['Type']} of this name already exists")
-            return False  # as it is: what the template says of it is applied when that changes
+                raise _invalid(f"{resource['Type']} of this name already exists")
+            return False  # it stays as it is until its properties in the template change
         kind.create(wanted)
         kind.update(wanted)
         return True
 
     def _roll_back(self, stack: Stack, change_set: ChangeSet, new: list[str]) -> None:
-        """Take away what a change set has made before it failed."""
+        """Delete the resources that a failed change has created."""
         for name in reversed(new):
             resource = change_set.template.resources[name]
             if resource.get("DeletionPolicy") != "Retain":
                 self._type(resource).delete(stack.properties.pop(name))
 
-    # --- finding ---
+    # --- look-ups ---
 
     def _type(self, resource: Mapping[str, Any]) -> ResourceType:
         return type_of(resource)(self._session)
@@ -339,42 +343,45 @@ class CloudFormation:
                     and form.get("StackName") in (stack.name, stack.identifier)
                 ):
                     return stack, change_set
-        raise CloudFormationError(f"ChangeSet [{wanted}] does not exist", "ChangeSetNotFound")
+        raise RequestRefused("ChangeSetNotFound", f"ChangeSet [{wanted}] does not exist")
 
-    def _parameters(self, form: Mapping[str, str], stack: Stack) -> dict[str, str]:
-        before = stack.template.parameters if stack.template else {}
-        given: dict[str, str] = {}
-        for number in itertools.count(1):
-            prefix = f"Parameters.member.{number}."
-            if f"{prefix}ParameterKey" not in form:
-                return given
-            name = form[f"{prefix}ParameterKey"]
-            if form.get(f"{prefix}UsePreviousValue") == "true":
-                given[name] = before[name]
-            else:
-                given[name] = form[f"{prefix}ParameterValue"]
-        raise AssertionError("counting has no end")
 
-    def _pseudo(self, stack: Stack) -> dict[str, str]:
-        return {
-            "AWS::AccountId": self._account_id,
-            "AWS::Region": self._session.region_name,
-            "AWS::Partition": "aws",
-            "AWS::URLSuffix": "amazonaws.com",
-            "AWS::StackName": stack.name,
-            "AWS::StackId": stack.identifier,
-        }
+def _parameters(form: Mapping[str, str], stack: Stack) -> dict[str, str]:
+    """Return the values of parameters in a request; a request may keep former values."""
+    before = stack.template.parameters if stack.template else {}
+    given: dict[str, str] = {}
+    for number in itertools.count(1):
+        prefix = f"Parameters.member.{number}."
+        if f"{prefix}ParameterKey" not in form:
+            break
+        name = form[f"{prefix}ParameterKey"]
+        if form.get(f"{prefix}UsePreviousValue") == "true":
+            given[name] = before[name]
+        else:
+            given[name] = form[f"{prefix}ParameterValue"]
+    return given
 
-    def _arn(self, kind: str, name: str) -> str:
-        region = self._session.region_name
-        return f"arn:aws:cloudformation:{region}:{self._account_id}:{kind}/{name}/{uuid4()}"
+
+def _pseudo_parameters(stack: Stack) -> dict[str, str]:
+    return {
+        "AWS::AccountId": ACCOUNT_ID,
+        "AWS::Region": REGION,
+        "AWS::Partition": "aws",
+        "AWS::URLSuffix": "amazonaws.com",
+        "AWS::StackName": stack.name,
+        "AWS::StackId": stack.identifier,
+    }
+
+
+def _identifier(kind: str, name: str) -> str:
+    return arn("cloudformation", f"{kind}/{name}/{uuid4()}")
 
 
 def _is_adoptable(kind: ResourceType, resource: Mapping[str, Any]) -> bool:
-    """Say whether CloudFormation looks for a resource of this name that is there already.
+    """Return whether CloudFormation would adopt an existing resource of this name.
 
-    Its name has to be its identifier and a literal one in the template: what functions such as
-    ``Ref`` give does not count, nor does an identifier that AWS makes up.
+    The name must be the resource's identifier, and a literal in the template. Results of functions
+    such as ``Ref`` do not count, nor do identifiers that AWS makes up.
 
     Source: "Import AWS resources into a CloudFormation stack automatically" in the CloudFormation
     User Guide.
@@ -409,32 +416,3 @@ def _described(stack: Stack) -> dict[str, Any]:
             {"OutputKey": name, "OutputValue": value} for name, value in stack.outputs.items()
         ],
     }
-
-
-# --- the query protocol ---------------------------------------------------------------------
-
-
-def _answer(root: str, result: str, content: Mapping[str, Any]) -> Response:
-    response = Element(root, xmlns=_NAMESPACE)
-    _write(SubElement(response, result), content)
-    metadata = SubElement(response, "ResponseMetadata")
-    SubElement(metadata, "RequestId").text = str(uuid4())
-    return Response(tostring(response), content_type="text/xml")
-
-
-def _write(element: Element, content: Any) -> None:
-    if isinstance(content, Mapping):
-        for name, value in content.items():
-            _write(SubElement(element, name), value)
-    elif isinstance(content, list):
-        for value in content:
-            _write(SubElement(element, "member"), value)
-    else:
-        element.text = str(content)
-
-
-def _error(code: str, message: str) -> Response:
-    response = Element("ErrorResponse", xmlns=_NAMESPACE)
-    _write(response, {"Error": {"Type": "Sender", "Code": code, "Message": message}})
-    SubElement(response, "RequestId").text = str(uuid4())
-    return Response(tostring(response), 400, content_type="text/xml")

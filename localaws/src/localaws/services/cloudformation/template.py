@@ -1,4 +1,4 @@
-"""What a CloudFormation template says once its parameters are known."""
+"""CloudFormation templates: parameters, conditions, intrinsic functions, order of resources."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -11,23 +11,22 @@ _VARIABLE = re.compile(r"\$\{(!?)([^}]+)\}")
 
 
 class TemplateError(Exception):
-    """The template, or a parameter given to it, cannot be used."""
+    """The template or a parameter is invalid."""
 
 
 class Template:
-    """A template, with values for its parameters."""
+    """A template, with values for its parameters.
+
+    Args:
+        text: YAML or JSON.
+        given: values of parameters.
+        pseudo: values of pseudo parameters, such as ``AWS::Region``.
+
+    Raises:
+        TemplateError: the text is no template, or a parameter is unknown, missing or not allowed.
+    """
 
     def __init__(self, text: str, given: Mapping[str, str], pseudo: Mapping[str, str]) -> None:
-        """Read a template.
-
-        Args:
-            text: in YAML or JSON.
-            given: the parameters.
-            pseudo: the pseudo parameters that are known, such as ``AWS::Region``.
-
-        Raises:
-            TemplateError: a parameter is unknown, missing, or has a value that is not allowed.
-        """
         self._document: dict[str, Any] = _load(text)
         self.parameters = self._parameters(given)
         self._known: dict[str, Any] = {**pseudo, **self.parameters}
@@ -36,7 +35,7 @@ class Template:
             for name, resource in self._document["Resources"].items()
             if self._holds(resource.get("Condition"))
         }
-        """The resources whose conditions hold, as they are written."""
+        """The resources whose conditions hold, as in the document."""
 
     def _parameters(self, given: Mapping[str, str]) -> dict[str, str]:
         declared: dict[str, Any] = self._document.get("Parameters", {})
@@ -55,7 +54,7 @@ class Template:
         return {name: str(value) for name, value in values.items()}
 
     def in_order(self) -> Iterator[str]:
-        """Go through the names of the resources, each after those that it needs.
+        """Yield the names of the resources, each after the resources that it needs.
 
         Raises:
             TemplateError: resources need each other in a circle.
@@ -68,12 +67,12 @@ class Template:
             yield from ready
             done.update(ready)
 
-    def properties(self, name: str, made: Mapping[str, "MadeResource"]) -> dict[str, Any]:
-        """Return the properties of a resource, in which nothing is left to be resolved."""
+    def properties(self, name: str, made: Mapping[str, "PhysicalResource"]) -> dict[str, Any]:
+        """Return the properties of a resource, with all functions resolved."""
         properties: dict[str, Any] = self.resolve(self.resources[name].get("Properties", {}), made)
         return properties
 
-    def outputs(self, made: Mapping[str, "MadeResource"]) -> dict[str, str]:
+    def outputs(self, made: Mapping[str, "PhysicalResource"]) -> dict[str, str]:
         """Return the outputs whose conditions hold."""
         return {
             name: str(self.resolve(output["Value"], made))
@@ -81,8 +80,8 @@ class Template:
             if self._holds(output.get("Condition"))
         }
 
-    def resolve(self, value: Any, made: Mapping[str, "MadeResource"]) -> Any:
-        """Replace the intrinsic functions in a value by what they stand for."""
+    def resolve(self, value: Any, made: Mapping[str, "PhysicalResource"]) -> Any:
+        """Return a value with its intrinsic functions replaced by their results."""
         if isinstance(value, list):
             resolved = [self.resolve(item, made) for item in value]
             return [item for item in resolved if item is not _NO_VALUE]
@@ -93,7 +92,7 @@ class Template:
             if function in _FUNCTIONS:
                 return _FUNCTIONS[function](self, argument, made)
             if function.startswith("Fn::"):
-                raise TemplateError(f"{function} is not understood here")
+                raise TemplateError(f"{function} is not supported")
         resolved_items = {key: self.resolve(item, made) for key, item in value.items()}
         return {key: item for key, item in resolved_items.items() if item is not _NO_VALUE}
 
@@ -103,7 +102,7 @@ class Template:
         return bool(self.resolve(self._document["Conditions"][condition], {}))
 
     def _needs(self, name: str) -> set[str]:
-        """Return the resources that must be there before this one."""
+        """Return the names of the resources that a resource needs."""
         resource = self.resources[name]
         after = resource.get("DependsOn", [])
         found = set([after] if isinstance(after, str) else after)
@@ -112,7 +111,7 @@ class Template:
 
     # --- intrinsic functions ---
 
-    def _ref(self, name: str, made: Mapping[str, "MadeResource"]) -> Any:
+    def _ref(self, name: str, made: Mapping[str, "PhysicalResource"]) -> Any:
         if name == "AWS::NoValue":
             return _NO_VALUE
         if name in self._known:
@@ -121,13 +120,13 @@ class Template:
             return made[name].reference
         raise TemplateError(f"Unresolved resource dependencies [{name}]")
 
-    def _get_attribute(self, of: Any, made: Mapping[str, "MadeResource"]) -> str:
+    def _get_attribute(self, of: Any, made: Mapping[str, "PhysicalResource"]) -> str:
         name, _, attribute = of.partition(".") if isinstance(of, str) else (of[0], ".", of[1])
         if name not in made or attribute not in made[name].attributes:
             raise TemplateError(f"Unresolved attribute {name}.{attribute}")
         return made[name].attributes[attribute]
 
-    def _substitute(self, argument: Any, made: Mapping[str, "MadeResource"]) -> str:
+    def _substitute(self, argument: Any, made: Mapping[str, "PhysicalResource"]) -> str:
         text, own = (argument, {}) if isinstance(argument, str) else argument
 
         def value(match: "re.Match[str]") -> str:
@@ -140,30 +139,34 @@ class Template:
 
         return _VARIABLE.sub(value, text)
 
-    def _if(self, argument: Any, made: Mapping[str, "MadeResource"]) -> Any:
+    def _if(self, argument: Any, made: Mapping[str, "PhysicalResource"]) -> Any:
         condition, then, otherwise = argument
         return self.resolve(then if self._holds(condition) else otherwise, made)
 
-    def _equals(self, argument: Any, made: Mapping[str, "MadeResource"]) -> bool:
+    def _equals(self, argument: Any, made: Mapping[str, "PhysicalResource"]) -> bool:
         left, right = self.resolve(argument, made)
         return str(left) == str(right)
 
-    def _join(self, argument: Any, made: Mapping[str, "MadeResource"]) -> str:
+    def _join(self, argument: Any, made: Mapping[str, "PhysicalResource"]) -> str:
         separator, parts = argument
         return str(separator).join(str(part) for part in self.resolve(parts, made))
 
 
-class MadeResource:
-    """A resource as it is once it has been made."""
+class PhysicalResource:
+    """An existing resource, as other resources of the template refer to it.
+
+    Args:
+        reference: the result of ``Ref``.
+        attributes: the results of ``Fn::GetAtt``.
+    """
 
     def __init__(self, reference: str, **attributes: str) -> None:
-        """Take what ``Ref`` and ``Fn::GetAtt`` give for it."""
         self.reference = reference
         self.attributes = attributes
 
 
 _NO_VALUE = object()
-_FUNCTIONS: dict[str, Callable[[Template, Any, Mapping[str, MadeResource]], Any]] = {
+_FUNCTIONS: dict[str, Callable[[Template, Any, Mapping[str, PhysicalResource]], Any]] = {
     "Ref": Template._ref,
     "Fn::GetAtt": Template._get_attribute,
     "Fn::Sub": Template._substitute,
@@ -176,13 +179,13 @@ _FUNCTIONS: dict[str, Callable[[Template, Any, Mapping[str, MadeResource]], Any]
     "Condition": lambda template, argument, made: (
         template._holds(argument)
         if isinstance(argument, str)
-        else {"Condition": template.resolve(argument, made)}  # of a policy's statement
+        else {"Condition": template.resolve(argument, made)}  # a member of a policy's statement
     ),
 }
 
 
 def _references(value: Any) -> Iterator[str]:
-    """Go through the names that a value refers to."""
+    """Yield the names that a value refers to."""
     if isinstance(value, list):
         for item in value:
             yield from _references(item)
@@ -200,7 +203,7 @@ def _references(value: Any) -> Iterator[str]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads the short forms of the intrinsic functions: ``!Ref X`` is ``{"Ref": "X"}``."""
+    """Reads the short forms of intrinsic functions: ``!Ref X`` means ``{"Ref": "X"}``."""
 
 
 def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
@@ -215,7 +218,7 @@ def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]
 
 
 _Loader.add_multi_constructor("!", _short_form)
-_Loader.yaml_implicit_resolvers = {  # a date such as a policy's version stays the text that it is
+_Loader.yaml_implicit_resolvers = {  # dates, such as the version of a policy, stay texts
     first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
@@ -224,9 +227,9 @@ _Loader.yaml_implicit_resolvers = {  # a date such as a policy's version stays t
 @cache
 def _load(text: str) -> dict[str, Any]:
     try:
-        document = yaml.load(text, _Loader)  # noqa: S506 - derived from the safe one
+        document = yaml.load(text, _Loader)  # noqa: S506 - a subclass of the safe loader
     except yaml.YAMLError as error:
         raise TemplateError(f"Template format error: {error}") from error
     if not isinstance(document, dict) or not isinstance(document.get("Resources"), dict):
-        raise TemplateError("Template format error: there are no resources")
+        raise TemplateError("Template format error: the template has no resources")
     return document

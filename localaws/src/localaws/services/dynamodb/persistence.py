@@ -1,4 +1,4 @@
-"""DynamoDB's tables and items as rows."""
+"""DynamoDB on disk: tables and items as rows of a database."""
 
 import json
 import pickle
@@ -10,6 +10,7 @@ from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import Table
 
+from localaws.account import ACCOUNT_ID
 from localaws.database import Database, Statement
 from localaws.pickling import pickled, sealed, unpickled
 
@@ -35,59 +36,64 @@ _READS: Final = ("BatchGet", "Describe", "Get", "List", "Query", "Scan", "Transa
 Key = dict[str, Any]
 
 
-def changes_something(operation: str) -> bool:
-    """Say whether an operation can change anything."""
+def is_write(operation: str) -> bool:
+    """Return whether an operation can change anything."""
     return not operation.startswith(_READS)
 
 
-class DynamoDB:
-    """Writes what a request has touched of an account's DynamoDB, and reads all of it back."""
+class DynamoDBStore:
+    """Writes the changes of requests to DynamoDB, and reads everything back.
 
-    def __init__(self, database: Database, account_id: str) -> None:
-        """Take the database, which has the tables of ``SCHEMA``."""
+    Args:
+        database: has the tables of ``SCHEMA``.
+    """
+
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._account_id = account_id
 
-    def _backend(self, region: str) -> DynamoDBBackend:
-        return dynamodb_backends[self._account_id][region]
+    def statements(self, operation: str, body: bytes, region: str) -> list[Statement]:
+        """Return the statements that write the changes of an answered request.
 
-    def statements(self, operation: str, request: dict[str, Any], region: str) -> list[Statement]:
-        """Return what writes all that a request may have changed."""
+        Args:
+            operation: AWS's name.
+            body: of the request.
+            region: of the request.
+        """
         keys = _KEYS.get(operation)
         if keys is None:
             return list(self._everything(region))
         statements = []
-        for name, key in keys(request):
-            table = self._backend(region).tables.get(name.rpartition("/")[2])  # if it is an ARN
+        for name, key in keys(json.loads(body)):
+            table = _backend(region).tables.get(name.rpartition("/")[2])  # if it is an ARN
             if table is not None:
                 statements.append(_item_statement(region, table, key))
         return statements
 
     def _everything(self, region: str) -> Iterable[Statement]:
-        """Write a region anew, after what is not done often."""
+        """Yield statements that rewrite a region, for rare requests such as UpdateTable."""
         yield "DELETE FROM items WHERE region = ?", (region,)
         yield "DELETE FROM tables WHERE region = ?", (region,)
-        for table in self._backend(region).tables.values():
+        for table in _backend(region).tables.values():
             yield "INSERT INTO tables VALUES (?, ?, ?)", (region, table.name, pickled(table))
             for item in table.all_items():
                 yield _item_statement(region, table, item.attrs)
 
     def load(self) -> None:
-        """Put everything that is on disk into moto.
+        """Put everything on disk into moto.
 
         Raises:
             DataUnusable: the file is damaged.
         """
         path = self._database.path
         for region, name, state in self._database.scan("SELECT * FROM tables ORDER BY rowid"):
-            self._backend(region).tables[name] = unpickled(state, path)
+            _backend(region).tables[name] = unpickled(state, path)
         for region, name, content in self._database.scan(
             "SELECT region, table_name, attributes FROM items ORDER BY rowid"
         ):
-            table = self._backend(region).tables[name]
+            table = _backend(region).tables[name]
             attributes = unpickled(content, path)
             item = Item(attributes[table.hash_key_attr], None, {})
-            dict.update(item.attrs, attributes)  # without checking the size for each
+            dict.update(item.attrs, attributes)  # skips Item's check of its size
             if table.range_key_attr is None:
                 table.items[item.hash_key] = item  # type: ignore[assignment]
             else:
@@ -95,8 +101,12 @@ class DynamoDB:
                 table.items[item.hash_key][item.range_key] = item
 
 
+def _backend(region: str) -> DynamoDBBackend:
+    return dynamodb_backends[ACCOUNT_ID][region]
+
+
 def _item_statement(region: str, table: Table, key: Key) -> Statement:
-    """Return what makes the row of an item as the item is now."""
+    """Return the statement that makes the row of an item equal to the item."""
     values = [DynamoType(key[name]) for name in table.table_key_attrs]
     name = json.dumps([_name(value) for value in values])
     item = table.get_item(values[0], values[1] if len(values) > 1 else None)
@@ -104,7 +114,7 @@ def _item_statement(region: str, table: Table, key: Key) -> Statement:
         statement = "DELETE FROM items WHERE region = ? AND table_name = ? AND key = ?"
         return statement, (region, table.name, name)
     content = sealed(pickle.dumps(dict(item.attrs), pickle.HIGHEST_PROTOCOL))
-    # Not INSERT OR REPLACE, which would give it another place in the order.
+    # INSERT OR REPLACE would give the row another place in the order.
     return (
         "INSERT INTO items VALUES (?, ?, ?, ?) ON CONFLICT (region, table_name, key)"
         " DO UPDATE SET attributes = excluded.attributes",
@@ -113,30 +123,30 @@ def _item_statement(region: str, table: Table, key: Key) -> Statement:
 
 
 def _name(value: DynamoType) -> str:
-    """Return a text that is the same for values that are equal: numbers have several."""
+    """Return a text that equal values share: "1.0" and "1" are the same number."""
     known = value.cast_value
     return f"{value.type}:{known.normalize() if isinstance(known, Decimal) else known}"
 
 
-# --- which items a request names ------------------------------------------------------------
+# --- the items that a request names -----------------------------------------------------------
 
 
-def _of_put(request: dict[str, Any]) -> Iterable[tuple[str, Key]]:
+def _in_put(request: dict[str, Any]) -> Iterable[tuple[str, Key]]:
     yield request["TableName"], request["Item"]
 
 
-def _of_key(request: dict[str, Any]) -> Iterable[tuple[str, Key]]:
+def _in_key(request: dict[str, Any]) -> Iterable[tuple[str, Key]]:
     yield request["TableName"], request["Key"]
 
 
-def _of_batch(request: dict[str, Any]) -> Iterable[tuple[str, Key]]:
+def _in_batch(request: dict[str, Any]) -> Iterable[tuple[str, Key]]:
     for name, writes in request["RequestItems"].items():
         for write in writes:
             put, delete = write.get("PutRequest"), write.get("DeleteRequest")
             yield name, put["Item"] if put else delete["Key"]
 
 
-def _of_transaction(request: dict[str, Any]) -> Iterable[tuple[str, Key]]:
+def _in_transaction(request: dict[str, Any]) -> Iterable[tuple[str, Key]]:
     for action in request["TransactItems"]:
         for kind, write in action.items():
             if kind != "ConditionCheck":
@@ -144,9 +154,9 @@ def _of_transaction(request: dict[str, Any]) -> Iterable[tuple[str, Key]]:
 
 
 _KEYS: Final[dict[str, Callable[[dict[str, Any]], Iterable[tuple[str, Key]]]]] = {
-    "PutItem": _of_put,
-    "UpdateItem": _of_key,
-    "DeleteItem": _of_key,
-    "BatchWriteItem": _of_batch,
-    "TransactWriteItems": _of_transaction,
+    "PutItem": _in_put,
+    "UpdateItem": _in_key,
+    "DeleteItem": _in_key,
+    "BatchWriteItem": _in_batch,
+    "TransactWriteItems": _in_transaction,
 }

@@ -1,1 +1,1 @@
-"""services/events."""
+"""EventBridge: moto keeps rules and targets. Here rules with a rate invoke their functions."""

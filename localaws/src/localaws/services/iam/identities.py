@@ -1,4 +1,4 @@
-"""Who calls: the principal behind an access key, and what its policies say."""
+"""Access keys, and the principals that they belong to."""
 
 import json
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from localaws.services.iam.policies import Policy
 
 @dataclass(frozen=True)
 class Principal:
-    """Somebody who makes requests."""
+    """A caller: a user, the session of a role, or the account itself."""
 
     arn: str
     documents: tuple[Any, ...] | None
-    """Policies; None for somebody who may do everything."""
+    """The caller's policies; None if it may do everything."""
 
     def may(self, action: str, resource: str) -> bool:
-        """Say whether the policies allow an action on a resource.
+        """Return whether the policies allow an action on a resource.
 
         Raises:
-            PolicyNotUnderstood: they say something that is not evaluated here.
+            PolicyNotUnderstood: a policy holds an element that is not evaluated here.
         """
         return self.documents is None or self._policy.allows(action, resource)
 
@@ -34,7 +34,7 @@ class Principal:
 
 
 def secret_of(access_key_id: str) -> str | None:
-    """Return the secret of an access key: the one of this server, or one made with IAM or STS."""
+    """Return the secret of an access key of this server, of IAM or of STS; None if unknown."""
     if access_key_id == ACCESS_KEY_ID:
         return SECRET_ACCESS_KEY
     iam = moto.backends.get_backend("iam")[ACCOUNT_ID]["aws"]
@@ -43,17 +43,14 @@ def secret_of(access_key_id: str) -> str | None:
 
 
 def token_of(access_key_id: str) -> str | None:
-    """Return the session token that belongs to temporary credentials; None for lasting ones."""
+    """Return the session token of temporary credentials; None for permanent ones."""
     sts = moto.backends.get_backend("sts")[ACCOUNT_ID]["aws"]
     session = sts.get_assumed_role_from_access_key(access_key_id)
     return str(session.session_token) if session else None
 
 
 def principal_of(access_key_id: str) -> Principal | None:
-    """Return who has an access key; None when nobody has.
-
-    Only sessions of roles are restricted, to what the policies of the role allow.
-    """
+    """Return the owner of an access key; None if nobody owns it."""
     if access_key_id == ACCESS_KEY_ID:
         return Principal(f"arn:aws:iam::{ACCOUNT_ID}:root", None)
     sts = moto.backends.get_backend("sts")[ACCOUNT_ID]["aws"]
@@ -69,10 +66,10 @@ def principal_of(access_key_id: str) -> Principal | None:
 
 def _documents(role: Role) -> tuple[Any, ...]:
     inline = [json.loads(document) for document in role.policies.values()]
-    attached = [_in_force(policy) for policy in role.managed_policies.values()]
+    attached = [_default_version(policy) for policy in role.managed_policies.values()]
     return (*inline, *attached)
 
 
-def _in_force(policy: ManagedPolicy) -> Any:
+def _default_version(policy: ManagedPolicy) -> Any:
     (version,) = [v for v in policy.versions if v.version_id == policy.default_version_id]
     return json.loads(version.document)

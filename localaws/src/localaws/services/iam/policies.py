@@ -1,4 +1,4 @@
-"""IAM's policies: what a document allows. Whatever is not understood is an error, never ignored.
+"""Evaluation of IAM policies. An element that is not understood is an error, never ignored.
 
 Source: "Policy evaluation logic" and "IAM JSON policy elements reference" in the IAM User Guide.
 """
@@ -15,17 +15,17 @@ _MEMBERS = frozenset(
 
 
 class PolicyNotUnderstood(Exception):
-    """A policy says something that is not evaluated here."""
+    """A policy holds an element that is not evaluated here."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """What is known of a request beside action and resource."""
+    """The facts about a request beside action and resource."""
 
     principal: str = ""
-    """The service that calls, for a policy of a resource; empty for a policy of an identity."""
+    """The calling service, for a resource-based policy; empty for an identity-based policy."""
     values: Mapping[str, str] = field(default_factory=dict)
-    """Condition keys in lower case, and their values."""
+    """The values of condition keys, by the keys in lower case."""
 
 
 NOTHING_KNOWN = Context()
@@ -42,16 +42,16 @@ class Statement:
     resources: tuple[str, ...]
     not_resources: tuple[str, ...]
     services: tuple[str, ...]
-    """Principals, in a policy of a resource."""
+    """The principals of a resource-based policy."""
     conditions: tuple[tuple[str, str, tuple[str, ...]], ...]
     """Operator, key in lower case, values."""
 
     @classmethod
     def parse(cls, document: Any) -> "Statement":
-        """Read a statement.
+        """Return the statement that a document holds.
 
         Raises:
-            PolicyNotUnderstood: it says something that is not evaluated here.
+            PolicyNotUnderstood: the statement holds an element that is not evaluated here.
         """
         unknown = set(document) - _MEMBERS
         if unknown or document.get("Effect") not in ("Allow", "Deny"):
@@ -75,10 +75,10 @@ class Statement:
         return statement
 
     def covers(self, action: str, resource: str, context: Context = NOTHING_KNOWN) -> bool:
-        """Say whether it speaks of an action on a resource.
+        """Return whether the statement applies to an action on a resource.
 
         Raises:
-            PolicyNotUnderstood: it asks for something that is not known of the request.
+            PolicyNotUnderstood: a condition needs a fact that is not known about the request.
         """
         action = action.lower()
         if self.actions and not _any(self.actions, action, lower=True):
@@ -102,10 +102,10 @@ class Policy:
 
     @classmethod
     def parse(cls, *documents: Any) -> "Policy":
-        """Read documents that apply together.
+        """Return the statements of documents that apply together, as one policy.
 
         Raises:
-            PolicyNotUnderstood: one says something that is not evaluated here.
+            PolicyNotUnderstood: a document holds an element that is not evaluated here.
         """
         found: list[Statement] = []
         for document in documents:
@@ -116,7 +116,7 @@ class Policy:
         return cls(tuple(found))
 
     def allows(self, action: str, resource: str, context: Context = NOTHING_KNOWN) -> bool:
-        """Say whether it allows an action on a resource, and does not deny it."""
+        """Return whether the policy allows an action on a resource and does not deny it."""
         effects = {s.effect for s in self.statements if s.covers(action, resource, context)}
         return effects == {"Allow"}
 
@@ -135,13 +135,13 @@ def _strings(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         return (value,)
     if not all(isinstance(item, str) for item in value):
-        raise PolicyNotUnderstood(f"{value} where strings belong")
+        raise PolicyNotUnderstood(f"{value} where strings are expected")
     return tuple(value)
 
 
 def _services(principal: Any) -> tuple[str, ...]:
     if not isinstance(principal, Mapping) or set(principal) - {"Service"}:
-        return ()  # an account or a user, none of which call here
+        return ()  # an account or a user; only services call here
     return _strings(principal.get("Service", ()))
 
 
@@ -158,13 +158,13 @@ def _conditions(document: Mapping[str, Any]) -> Iterator[tuple[str, str, tuple[s
 
 def _holds(operator: str, key: str, values: tuple[str, ...], context: Context) -> bool:
     if key not in context.values:
-        raise PolicyNotUnderstood(f"condition on {key}, which is not known here")
+        raise PolicyNotUnderstood(f"condition on {key}, whose value is not known here")
     value = context.values[key]
     if operator == "StringEquals":
         return value in values
     if operator == "StringLike":
         return _any(values, value)
-    parts = value.split(":", 5)  # each part of an ARN is compared by itself
+    parts = value.split(":", 5)  # the parts of an ARN are compared one by one
     for expected in values:
         patterns = expected.split(":", 5)
         if len(patterns) == len(parts) and all(

@@ -1,15 +1,10 @@
-"""Functions that were deployed: run from their own zip by AWS's own runtime client.
+"""Lambda: moto keeps functions and their configuration; here functions run.
 
-Each runs in processes that have its code and boto3 and nothing else, with the credentials of its
-role, its environment, its limits of time and memory. An environment takes one event at a time and
-stays for the next, until code or configuration change. What is printed goes to CloudWatch Logs.
+A deployed function runs from its own zip, under AWS's own runtime client, in processes that have
+its code, boto3 and nothing else: with the credentials of its role, its environment variables, and
+its limits of time and memory. A process handles one event at a time and stays for the next one,
+until code or configuration change. Its output goes to CloudWatch Logs.
+
+Functions of a program that embeds this AWS run too: the program adds handlers by name. Both kinds
+are invoked directly or asynchronously, with Lambda's retries.
 """
-
-from localaws.services.lambda_.deployed import (
-    AsynchronousInvocation,
-    DeployedFunctions,
-    TooManyRequests,
-)
-from localaws.services.lambda_.runtime_api import FunctionError
-
-__all__ = ["AsynchronousInvocation", "DeployedFunctions", "FunctionError", "TooManyRequests"]

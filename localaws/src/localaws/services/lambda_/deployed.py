@@ -1,4 +1,4 @@
-"""The functions that moto's Lambda holds because somebody has deployed them: run for real."""
+"""Deployed functions: moto holds their code and configuration, and here they run."""
 
 import hashlib
 import io
@@ -9,7 +9,6 @@ import threading
 import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,59 +18,49 @@ from moto.awslambda.models import LambdaFunction
 from localaws.account import ACCOUNT_ID, REGION
 from localaws.services.iam.policies import Context, Policy
 from localaws.services.lambda_ import runtime
-from localaws.services.lambda_.environment import Configuration, Environment
+from localaws.services.lambda_.errors import ServerStopping, TooManyRequests
+from localaws.services.lambda_.event_queue import (
+    MAXIMUM_EVENT_AGE,
+    MAXIMUM_RETRY_ATTEMPTS,
+    EventInvokeConfig,
+)
+from localaws.services.lambda_.execution_environment import (
+    ExecutionEnvironment,
+    FunctionConfiguration,
+)
 from localaws.services.lambda_.logs import LogWriter
-from localaws.services.lambda_.sessions import Sessions
-
-MOST_RETRIES = 2
-MOST_AGE = 6 * 3600.0
-
-
-class TooManyRequests(Exception):
-    """A function runs as often at once as may be."""
-
-
-class Closed(Exception):
-    """The embedded AWS is about to end."""
-
-
-@dataclass(frozen=True)
-class AsynchronousInvocation:
-    """How a function is invoked by events."""
-
-    retries: int = MOST_RETRIES
-    most_age: float = MOST_AGE
-    """Seconds after which an event is given up."""
-    on_failure: Callable[[dict[str, Any]], None] | None = None
-    """Takes the record of an event that was given up."""
+from localaws.services.lambda_.role_sessions import RoleSessions
 
 
 class DeployedFunctions:
-    """Runs deployed functions in environments of their own."""
+    """Runs deployed functions in execution environments, which start when they are needed.
+
+    Args:
+        url: the address of the embedded AWS.
+    """
 
     def __init__(self, url: str) -> None:
-        """Take the address of the embedded AWS; nothing is started before it is needed."""
         self._url = url
-        self._sessions = Sessions(url)
+        self._sessions = RoleSessions(url)
         self.logs = LogWriter(self._sessions)
         self._folder: Path | None = None
-        self._idle: dict[str, list[Environment]] = defaultdict(list)
-        self._busy: dict[str, list[Environment | None]] = defaultdict(list)
-        """The environments at work; None for one that is about to be started."""
+        self._idle: dict[str, list[ExecutionEnvironment]] = defaultdict(list)
+        self._busy: dict[str, list[ExecutionEnvironment | None]] = defaultdict(list)
+        """The environments with an event; None for an environment that is being started."""
         self._closed = False
         self._lock = threading.Lock()
 
     def __contains__(self, name: str) -> bool:
-        """Say whether a function of this name is deployed."""
+        """Return whether a function of this name is deployed."""
         return _find(name) is not None
 
     def run(self, name: str, payload: bytes, request_id: str) -> bytes:
-        """Run a function with an event, and return its result, both as JSON.
+        """Run a function with an event, and return its result, both in JSON.
 
         Raises:
-            FunctionError: it did not return one.
+            FunctionError: the function returned no result.
             TooManyRequests: its reserved concurrency is used up.
-            LookupError: there is no such function.
+            LookupError: the function does not exist.
         """
         function = _find(name)
         if function is None:
@@ -82,26 +71,26 @@ class DeployedFunctions:
         finally:
             self._give_back(environment)
 
-    def asynchronous(self, name: str) -> AsynchronousInvocation:
-        """Say how a function is invoked by events."""
+    def event_invoke_config(self, name: str) -> EventInvokeConfig:
+        """Return the settings for asynchronous invocations of a function."""
         function = _find(name)
         if function is None or not function.event_invoke_config:
-            return AsynchronousInvocation()
-        config = function.event_invoke_config[-1].config  # moto keeps those before, too
+            return EventInvokeConfig()
+        config = function.event_invoke_config[-1].config  # moto keeps the former ones too
         destination = config.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
-        return AsynchronousInvocation(
-            config.get("MaximumRetryAttempts", MOST_RETRIES),
-            config.get("MaximumEventAgeInSeconds", MOST_AGE),
+        return EventInvokeConfig(
+            config.get("MaximumRetryAttempts", MAXIMUM_RETRY_ATTEMPTS),
+            config.get("MaximumEventAgeInSeconds", MAXIMUM_EVENT_AGE),
             self._destination(destination, function) if destination else None,
         )
 
     def may_invoke(self, name: str, service: str, source_arn: str) -> bool:
-        """Say whether a function's own policy allows a service of AWS to invoke it.
+        """Return whether a function's own policy allows a service of AWS to invoke it.
 
         Args:
-            name: the function's.
+            name: of the function.
             service: such as ``s3.amazonaws.com``.
-            source_arn: of the bucket or the API's method on whose behalf the service calls.
+            source_arn: the bucket, rule or API method for which the service calls.
         """
         function = _find(name)
         if function is None:
@@ -114,14 +103,14 @@ class DeployedFunctions:
         return policy.allows("lambda:InvokeFunction", function.function_arn, context)
 
     def pids(self) -> list[int]:
-        """Return the ids of all processes."""
+        """Return the process ids of all environments."""
         with self._lock:
-            pools: list[Sequence[Environment | None]] = [*self._idle.values()]
+            pools: list[Sequence[ExecutionEnvironment | None]] = [*self._idle.values()]
             pools += self._busy.values()
             return [environment.pid for pool in pools for environment in pool if environment]
 
     def stop(self) -> None:
-        """End all processes, those that are at work too, and forget the code."""
+        """End all processes, working ones too, and delete the unpacked code."""
         with self._lock:
             idle = [environment for some in self._idle.values() for environment in some]
             self._idle.clear()
@@ -130,7 +119,7 @@ class DeployedFunctions:
             environment.end()
         for at_work in busy:
             if at_work is not None:
-                at_work.kill()  # who runs it sees that it has ended, and clears up
+                at_work.kill()  # the thread that runs it notices, and cleans up
         self.logs.stop()
         self._sessions.forget()
         with self._lock:
@@ -139,21 +128,21 @@ class DeployedFunctions:
                 self._folder = None
 
     def close(self) -> None:
-        """End all processes, and start none any more."""
+        """End all processes, and start no more."""
         with self._lock:
             self._closed = True
         self.stop()
 
     # --- environments ---
 
-    def _take(self, function: LambdaFunction) -> Environment:
-        """Return an environment that is free, or a new one."""
+    def _take(self, function: LambdaFunction) -> ExecutionEnvironment:
+        """Return a free environment, or a new one."""
         configuration = _configuration(function)
         name = configuration.name
-        outdated: list[Environment] = []
+        outdated: list[ExecutionEnvironment] = []
         with self._lock:
             if self._closed:
-                raise Closed(name)
+                raise ServerStopping(name)
             limit = function.reserved_concurrency
             if limit is not None and len(self._busy[name]) >= int(limit):
                 raise TooManyRequests(name)
@@ -181,9 +170,9 @@ class DeployedFunctions:
                 self._busy[name].append(started)
                 return started
         started.end()
-        raise Closed(name)
+        raise ServerStopping(name)
 
-    def _give_back(self, environment: Environment) -> None:
+    def _give_back(self, environment: ExecutionEnvironment) -> None:
         self.logs.write(environment)
         name = environment.configuration.name
         with self._lock:
@@ -193,10 +182,10 @@ class DeployedFunctions:
                 return
         environment.end()
 
-    def _start(self, configuration: Configuration, zipped: bytes) -> Environment:
+    def _start(self, configuration: FunctionConfiguration, zipped: bytes) -> ExecutionEnvironment:
         code, runtime_folder = self._unpacked(configuration, zipped)
         session = self._sessions.assume(configuration.role_arn, configuration.name)
-        return Environment(
+        return ExecutionEnvironment(
             configuration,
             code,
             runtime_folder,
@@ -210,8 +199,8 @@ class DeployedFunctions:
             },
         )
 
-    def _unpacked(self, configuration: Configuration, zipped: bytes) -> tuple[Path, Path]:
-        """Return the folders of the code and of the runtime; made once."""
+    def _unpacked(self, configuration: FunctionConfiguration, zipped: bytes) -> tuple[Path, Path]:
+        """Return the folders of the code and of the runtime, which are made once."""
         with self._lock:
             if self._folder is None:
                 self._folder = Path(tempfile.mkdtemp(prefix="localaws-"))
@@ -227,10 +216,10 @@ class DeployedFunctions:
     # --- destinations ---
 
     def _destination(self, arn: str, function: LambdaFunction) -> Callable[[dict[str, Any]], None]:
-        """Return what sends to a queue, with the rights of the function's role."""
+        """Return a function that sends records to a queue, as the function's role."""
         _, _, service, _, _, name = arn.split(":", 5)
         if service != "sqs":
-            raise NotImplementedError(f"a destination in {service}: only queues are supported")
+            raise NotImplementedError(f"{arn} cannot be a destination here: only queues can")
 
         def send(record: dict[str, Any]) -> None:
             sqs = self._sessions.client("sqs", function.role, function.function_name)
@@ -244,12 +233,12 @@ def _find(name: str) -> LambdaFunction | None:
     backend = moto.backends.get_backend("lambda")[ACCOUNT_ID][REGION]
     try:
         return backend.get_function(name)
-    except Exception:  # moto's own, for a function that is not there
+    except Exception:  # moto's own exception for a missing function
         return None
 
 
-def _configuration(function: LambdaFunction) -> Configuration:
-    return Configuration(
+def _configuration(function: LambdaFunction) -> FunctionConfiguration:
+    return FunctionConfiguration(
         name=function.function_name,
         arn=function.function_arn,
         role_arn=function.role,

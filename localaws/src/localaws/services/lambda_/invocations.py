@@ -1,68 +1,83 @@
-"""Lambda's Invoke for functions that run here, deployed or not; moto answers the rest."""
+"""Lambda's Invoke for functions that run here; moto answers it for all others."""
 
 import json
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from werkzeug.wrappers import Request, Response
 
-from localaws.services.lambda_ import TooManyRequests
-from localaws.services.lambda_.asynchronous import Functions, error_payload
+from localaws.refusals import RequestRefused, error_response
+from localaws.request import request_of
+from localaws.services.lambda_.errors import TooManyRequests
+from localaws.services.lambda_.event_queue import error_payload
+from localaws.services.lambda_.functions import Functions
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-MOST_BYTES = 6 * 1024 * 1024 + 100
-"""Of an event."""
+MOST_BYTES: Final = 6 * 1024 * 1024 + 100
+"""The most bytes of an event."""
 
-_PATH = re.compile(r"/2015-03-31/functions/(?:arn:[^/]*:function:)?([^:/]+)(?::[^/]*)?/invocations")
+_PATH: Final = re.compile(
+    r"/2015-03-31/functions/(?:arn:[^/]*:function:)?([^:/]+)(?::[^/]*)?/invocations"
+)
 
 
 class Invocations:
-    """WSGI middleware that invokes functions by the Lambda API."""
+    """Layer that invokes functions for requests to Lambda's API."""
 
-    def __init__(self, app: "WSGIApplication", functions: Functions) -> None:
-        """Take moto's application, and the functions that run here."""
-        self._app = app
+    def __init__(self, functions: Functions) -> None:
         self._functions = functions
 
     def __call__(
-        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+        self,
+        environ: "WSGIEnvironment",
+        start_response: "StartResponse",
+        inner: "WSGIApplication",
     ) -> Iterable[bytes]:
-        """Invoke a function that is known; pass on all other requests."""
+        """Invoke a function that is known here; pass on all other requests."""
         path = _PATH.fullmatch(unquote(environ.get("PATH_INFO", "")))
         if path is None or path[1] not in self._functions:
-            return self._app(environ, start_response)
+            return inner(environ, start_response)
         request = Request(environ)
-        if (request.content_length or 0) > MOST_BYTES:
-            message = f"Request must be smaller than {MOST_BYTES} bytes for the InvokeFunction"
-            return _refusal(413, "RequestTooLargeException", f"{message} operation")(
-                environ, start_response
-            )
         try:
-            event = json.loads(request.get_data() or b"{}")
-        except ValueError as error:
-            message = f"Could not parse request body into json: {error}"
-            return _refusal(400, "InvalidRequestContentException", message)(environ, start_response)
+            response = self._invoke(path[1], request)
+        except RequestRefused as refused:
+            response = error_response(request_of(environ), refused)
+        return response(environ, start_response)
+
+    def _invoke(self, function: str, request: Request) -> Response:
+        event = _event(request)
         if request.headers.get("X-Amz-Invocation-Type") == "Event":
-            self._functions.invoke(path[1], event)
-            return Response(status=202)(environ, start_response)
+            self._functions.invoke(function, event)
+            return Response(status=202)
         try:
-            body, headers = self._functions.call(path[1], event), {}
+            result, headers = self._functions.call(function, event), {}
         except TooManyRequests:
-            return _refusal(429, "TooManyRequestsException", "Rate Exceeded.")(
-                environ, start_response
-            )
+            raise RequestRefused("TooManyRequestsException", "Rate Exceeded.", 429) from None
         except Exception as error:
-            body = error_payload(error)
+            result = error_payload(error)
             headers = {"X-Amz-Function-Error": "Unhandled"}
         headers["X-Amz-Executed-Version"] = "$LATEST"
-        return Response(json.dumps(body), 200, headers)(environ, start_response)
+        return Response(json.dumps(result), 200, headers)
 
 
-def _refusal(status: int, code: str, message: str) -> Response:
-    body = json.dumps({"Type": "User", "message": message})
-    headers = {"x-amzn-ErrorType": code}
-    return Response(body, status, headers, content_type="application/json")
+def _event(request: Request) -> Any:
+    """Return the event of a request.
+
+    Raises:
+        RequestRefused: the event is too large, or is not JSON.
+    """
+    if (request.content_length or 0) > MOST_BYTES:
+        raise RequestRefused(
+            "RequestTooLargeException",
+            f"Request must be smaller than {MOST_BYTES} bytes for the InvokeFunction operation",
+            413,
+        )
+    try:
+        return json.loads(request.get_data() or b"{}")
+    except ValueError as error:
+        message = f"Could not parse request body into json: {error}"
+        raise RequestRefused("InvalidRequestContentException", message) from error

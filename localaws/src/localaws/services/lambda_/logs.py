@@ -1,4 +1,4 @@
-"""CloudWatch Logs of deployed functions, written with their own roles, as Lambda does it."""
+"""The log groups of deployed functions, written with the functions' own roles, as by Lambda."""
 
 import contextlib
 import logging
@@ -6,39 +6,44 @@ import queue
 import threading
 from typing import Any
 
-from localaws.services.lambda_.environment import Environment
-from localaws.services.lambda_.sessions import Sessions
+from localaws.services.lambda_.execution_environment import ExecutionEnvironment
+from localaws.services.lambda_.role_sessions import RoleSessions
 
 logger = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 10_000
-"""Events that one PutLogEvents takes."""
+"""The number of events that one PutLogEvents accepts."""
 
 _Lines = list[tuple[int, str]]
 
 
 class LogWriter:
-    """Writes in the background what environments have printed; who may not write is not logged."""
+    """Writes the output of execution environments in the background.
 
-    def __init__(self, sessions: Sessions) -> None:
-        """Take what gives clients with a role's rights."""
+    The output of a function whose role may not write logs is lost, as on AWS.
+
+    Args:
+        sessions: returns clients that have a role's permissions.
+    """
+
+    def __init__(self, sessions: RoleSessions) -> None:
         self._sessions = sessions
-        self._queue: queue.Queue[tuple[Environment, _Lines] | None] = queue.Queue()
+        self._queue: queue.Queue[tuple[ExecutionEnvironment, _Lines] | None] = queue.Queue()
         self._thread: threading.Thread | None = None
 
-    def write(self, environment: Environment) -> None:
-        """Write what an environment has printed so far, some time soon."""
+    def write(self, environment: ExecutionEnvironment) -> None:
+        """Queue the output that an environment has printed since the last call."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="lambda-logs", daemon=True)
             self._thread.start()
         self._queue.put((environment, environment.log.take()))
 
     def drain(self) -> None:
-        """Wait until all is written."""
+        """Wait until all queued output is written."""
         self._queue.join()
 
     def stop(self) -> None:
-        """Write what is left, and end."""
+        """Write the queued output, and end the thread."""
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()
@@ -49,13 +54,13 @@ class LogWriter:
             environment, lines = waiting
             try:
                 self._put(environment, lines)
-            except Exception as error:  # whatever it is, the others are to be written
-                logger.info("%s is not logged: %s", environment.configuration.name, error)
+            except Exception as error:  # the output of other environments must still be written
+                logger.info("the output of %s is lost: %s", environment.configuration.name, error)
             finally:
                 self._queue.task_done()
         self._queue.task_done()
 
-    def _put(self, environment: Environment, lines: _Lines) -> None:
+    def _put(self, environment: ExecutionEnvironment, lines: _Lines) -> None:
         configuration = environment.configuration
         logs = self._sessions.client("logs", configuration.role_arn, configuration.name)
         where = {
@@ -69,7 +74,7 @@ class LogWriter:
             ]
             try:
                 logs.put_log_events(logEvents=events, **where)
-            except logs.exceptions.ResourceNotFoundException:  # not yet, or somebody deleted it
+            except logs.exceptions.ResourceNotFoundException:  # new, or deleted since
                 self._make_stream(logs, where)
                 logs.put_log_events(logEvents=events, **where)
 

@@ -1,4 +1,4 @@
-"""What a function finds in Lambda beside its own code: the runtime's client, and boto3."""
+"""The packages that a function finds in Lambda: AWS's runtime client, and boto3."""
 
 import importlib.util
 import sys
@@ -13,20 +13,20 @@ _PACKAGES = (
 
 
 class RuntimeMissing(RuntimeError):
-    """Deployed functions cannot be run on this machine."""
+    """A package that runs deployed functions is not installed."""
 
 
 def lay_out(folder: Path) -> None:
-    """Make a folder that has what Lambda's runtime has, and nothing else, by links to it.
+    """Fill a folder with links to the packages of Lambda's runtime, and to nothing else.
 
     Raises:
-        RuntimeMissing: a part of it is not installed.
+        RuntimeMissing: a package is not installed.
     """
     for name in _PACKAGES:
         found = importlib.util.find_spec(name)
         if found is None or found.origin is None:
             raise RuntimeMissing(
-                f"{name} is not installed: deployed functions are run by awslambdaric, on Linux"
+                f"{name} is not installed: deployed functions need it, and run on Linux only"
             )
         origin = Path(found.origin)
         source = origin.parent if origin.name == "__init__.py" else origin
@@ -34,9 +34,9 @@ def lay_out(folder: Path) -> None:
 
 
 def command(handler: str) -> list[str]:
-    """Return what starts the runtime: this Python without its packages, writing no bytecode.
+    """Return the command that runs a handler: this Python, without its packages.
 
-    On Lambda the code cannot be written beside either, so what comes without it is compiled at
-    each cold start.
+    Python writes no bytecode, because Lambda's code folder is read-only: there, modules without
+    bytecode are compiled at each cold start.
     """
     return [sys.executable, "-S", "-B", "-m", "awslambdaric", handler]

@@ -1,4 +1,4 @@
-"""The Lambda Runtime API, over which an execution environment is given events and answers them.
+"""The Lambda Runtime API, from which an execution environment gets events.
 
 Source: "Using the Lambda runtime API for custom runtimes" in the Lambda Developer Guide.
 """
@@ -13,26 +13,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from localaws.ports import HOST
+from localaws.services.lambda_.errors import FunctionError
 
 MOST_ANSWERED = 6 * 1024 * 1024 + 100
-"""Bytes that an answer may have."""
+"""The most bytes of a result."""
 
 _RUNTIME = "/2018-06-01/runtime"
 _ANSWER = re.compile(rf"{_RUNTIME}/invocation/([^/]+)/(response|error)")
 
 
-class FunctionError(Exception):
-    """A function did not return a result; what Lambda says of it instead."""
-
-    def __init__(self, payload: Any) -> None:
-        """Take the payload, which mostly has ``errorType`` and ``errorMessage``."""
-        super().__init__(str(payload.get("errorMessage", "")))
-        self.payload = payload
-
-
 @dataclass
 class Invocation:
-    """An event for a function, and what becomes of it."""
+    """An event for a function, and later its result or error."""
 
     request_id: str
     payload: bytes
@@ -55,12 +47,11 @@ class Invocation:
 
 
 class RuntimeApi:
-    """A server on a port of its own, for the one process of an execution environment."""
+    """The server for the one process of an execution environment, on a port of its own."""
 
     def __init__(self) -> None:
-        """Begin to answer."""
         self.ready = threading.Event()
-        """Set when the process has loaded its handler, or has failed to."""
+        """Set when the process has loaded its handler, or failed to load it."""
         self.init_error: Any = None
         self._condition = threading.Condition()
         self._waiting: Invocation | None = None
@@ -77,17 +68,17 @@ class RuntimeApi:
 
     @property
     def address(self) -> str:
-        """What the process is told in ``AWS_LAMBDA_RUNTIME_API``."""
+        """The value of ``AWS_LAMBDA_RUNTIME_API`` for the process."""
         return f"{HOST}:{self._server.server_port}"
 
     def give(self, invocation: Invocation) -> None:
-        """Let the process have an event."""
+        """Give the process an event."""
         with self._condition:
             self._waiting = self._current = invocation
             self._condition.notify_all()
 
     def close(self) -> None:
-        """Answer no more."""
+        """Stop answering, and close the port."""
         with self._condition:
             self._closed = True
             self._condition.notify_all()
@@ -95,7 +86,7 @@ class RuntimeApi:
         self._thread.join()
 
     def next(self) -> Invocation | None:
-        """Wait for the next event; None when there will be none."""
+        """Wait for the next event and return it; None when the server is closed."""
         self.ready.set()
         with self._condition:
             self._condition.wait_for(lambda: self._waiting is not None or self._closed)
@@ -103,7 +94,13 @@ class RuntimeApi:
             return invocation
 
     def answered(self, request_id: str, kind: str, body: bytes) -> bool:
-        """Take the answer to an event; False when it is not the one that is waited for."""
+        """Record the answer to an event; return False if nobody waits for it.
+
+        Args:
+            request_id: of the event.
+            kind: ``response`` or ``error``.
+            body: the result, or the error in JSON.
+        """
         invocation = self._current
         if invocation is None or invocation.request_id != request_id:
             return False
@@ -122,7 +119,7 @@ class RuntimeApi:
         return True
 
     def failed_to_start(self, body: bytes) -> None:
-        """Take the error for which the handler could not be loaded."""
+        """Record why the handler could not be loaded."""
         self.init_error = _error(body)
         self.ready.set()
 
@@ -180,12 +177,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    block_on_close = False  # a process that is stopped may leave its connection open
+    block_on_close = False  # a process that was stopped may leave its connection open
 
     def serve_until_closed(self) -> None:
         while True:
@@ -196,11 +193,11 @@ class _Server(ThreadingHTTPServer):
             self.process_request(request, address)
 
     def close(self) -> None:
-        self.socket.shutdown(socket.SHUT_RDWR)  # it wakes up who waits for a connection
+        self.socket.shutdown(socket.SHUT_RDWR)  # this wakes the thread that waits for a connection
         self.server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep quiet of processes that are gone."""
+        """Log nothing about processes that are gone."""
 
 
 def _error(body: bytes) -> Any:

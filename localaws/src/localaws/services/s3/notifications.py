@@ -1,9 +1,10 @@
-"""S3 event notifications for moto: complete, and sent when the request is over.
+"""S3's event notifications: complete, and sent after the request.
 
-moto sends an event while the request is still running, before an object's metadata is stored,
-sends two for a multipart upload and none for a delete marker, and encodes the ``/`` of keys.
-Here what happens during a request is collected, and notified afterwards by the bucket's own
-notification configuration, in the form of the `event message structure`_.
+moto sends an event while the request is still running, before it stores the object's metadata. It
+sends two events for a multipart upload and none for a delete marker, and it encodes the ``/`` in
+keys. Here the changes of a request are collected. After the request, functions get an event for
+each change that the bucket's notification configuration names, in the form of the `event message
+structure`_.
 
 .. _event message structure:
    https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
@@ -18,13 +19,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
-import moto.s3.notifications
 from moto.s3.models import FakeBucket, FakeKey, S3Backend
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 Invoke = Callable[[str, dict[str, Any]], None]
+"""Invokes a function asynchronously, given its name and the event."""
 
 
 @dataclass(frozen=True)
@@ -42,23 +43,23 @@ _changes: ContextVar[list[_Change] | None] = ContextVar("s3_changes", default=No
 _sequence = itertools.count(1)
 
 
-class S3Events:
-    """WSGI middleware that invokes functions for what a request changed in S3."""
+class S3Notifications:
+    """Layer that invokes functions for the changes that a request made in S3."""
 
-    def __init__(self, app: "WSGIApplication", invoke: Invoke) -> None:
-        """Take moto's application, and what invokes a function asynchronously by its name."""
-        self._app = app
+    def __init__(self, invoke: Invoke) -> None:
         self._invoke = invoke
-        _collect_instead_of_sending()
 
     def __call__(
-        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+        self,
+        environ: "WSGIEnvironment",
+        start_response: "StartResponse",
+        inner: "WSGIApplication",
     ) -> Iterable[bytes]:
-        """Answer the request, then notify."""
+        """Let the request be answered, then notify."""
         changes: list[_Change] = []
         token = _changes.set(changes)
         try:
-            body = [b"".join(self._app(environ, start_response))]
+            body = [b"".join(inner(environ, start_response))]
         finally:
             _changes.reset(token)
         for change in changes:
@@ -107,23 +108,20 @@ def _record(change: _Change, configuration_id: str, source_ip: str) -> dict[str,
     }
 
 
-# --- moto's hooks ---------------------------------------------------------------------------
+# --- replacements of moto's functions, see localaws.moto_patches ------------------------------
 
 _moto_delete_object = S3Backend.delete_object
 
 
-def _collect_instead_of_sending() -> None:
-    moto.s3.notifications.send_event = _collect
-    S3Backend.delete_object = _delete_object  # type: ignore[method-assign]
-
-
-def _collect(account_id: str, event_name: str, bucket: FakeBucket, key: FakeKey | None) -> None:
-    """Stand in for ``moto.s3.notifications.send_event``."""
+def collect_event(
+    account_id: str, event_name: str, bucket: FakeBucket, key: FakeKey | None
+) -> None:
+    """Stand in for ``moto.s3.notifications.send_event``: collect the event, send nothing."""
     changes = _changes.get()
     event = str(getattr(event_name, "value", event_name))
     if changes is None or key is None:
         return
-    if event == "s3:ObjectCreated:CompleteMultipartUpload":  # moto calls it a Put before
+    if event == "s3:ObjectCreated:CompleteMultipartUpload":  # moto has reported it as a Put
         changes[:] = [c for c in changes if (c.bucket, c.key) != (bucket, key.name)]
     versioned = bool(bucket.is_versioned)
     created = event.startswith("s3:ObjectCreated")
@@ -138,20 +136,20 @@ def _collect(account_id: str, event_name: str, bucket: FakeBucket, key: FakeKey 
     )
 
 
-def _delete_object(
+def delete_object(
     self: S3Backend,
     bucket_name: str,
     key_name: str,
     version_id: str | None = None,
     bypass: bool = False,
 ) -> tuple[bool, dict[str, Any]]:
-    """Stand in for ``S3Backend.delete_object``, which says nothing in a versioned bucket."""
+    """Stand in for ``S3Backend.delete_object``, which reports no change of a versioned bucket."""
     changes = _changes.get()
-    said_before = len(changes) if changes is not None else 0
+    count_before = len(changes) if changes is not None else 0
     success, answer = _moto_delete_object(self, bucket_name, key_name, version_id, bypass)
     bucket = self.get_bucket(bucket_name)
     if changes is not None and success and bucket.is_versioned:
-        del changes[said_before:]
+        del changes[count_before:]
         kind = "Delete" if version_id else "DeleteMarkerCreated"
         changes.append(
             _Change(f"s3:ObjectRemoved:{kind}", bucket, key_name, answer.get("version-id"), None)

@@ -1,4 +1,4 @@
-"""S3's buckets, objects with their versions, and uploads in parts, as rows."""
+"""S3 on disk: buckets, versions of objects, and multipart uploads as rows of a database."""
 
 import itertools
 import json
@@ -6,7 +6,7 @@ import weakref
 import zlib
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from moto.s3.models import (
     FakeBucket,
@@ -18,6 +18,7 @@ from moto.s3.models import (
 )
 from moto.s3.utils import _VersionedKeyStore
 
+from localaws.account import ACCOUNT_ID
 from localaws.database import Database, Statement, damaged
 from localaws.pickling import pickled, unpickled
 
@@ -27,7 +28,7 @@ CREATE TABLE objects (
     id INTEGER PRIMARY KEY,
     bucket TEXT NOT NULL,
     key TEXT NOT NULL,
-    position INTEGER NOT NULL,  -- of a version among those of its key, the oldest first
+    position INTEGER NOT NULL,  -- among the versions of the key, the oldest first
     state BLOB NOT NULL,
     tags TEXT NOT NULL
 );
@@ -54,55 +55,59 @@ END;
 """
 TABLES: Final = ("buckets", "objects", "uploads", "parts")
 
+T = TypeVar("T")
 Version = FakeKey | FakeDeleteMarker
 
 
-class S3:
-    """Writes what a request has touched of an account's S3, and reads all of it back.
+class S3Store:
+    """Writes the changes of requests to S3, and reads everything back.
 
     One thread at a time may use it.
+
+    Args:
+        database: has the tables of ``SCHEMA``.
     """
 
-    def __init__(self, database: Database, account_id: str) -> None:
-        """Take the database, which has the tables of ``SCHEMA``."""
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._account_id = account_id
         self._ids: weakref.WeakKeyDictionary[Version, int] = weakref.WeakKeyDictionary()
         self._buckets: dict[str, tuple[bytes, str]] = {}
         self._uploads: dict[str, list[int]] = {}
         self._next_id = itertools.count(1)
-        _note_what_is_touched()
 
     @property
     def _backend(self) -> S3Backend:
-        return s3_backends[self._account_id]["aws"]
+        return s3_backends[ACCOUNT_ID]["aws"]
 
     # --- writing ------------------------------------------------------------------------------
 
-    def call(self, answer: Callable[[], Any]) -> tuple[Any, list[Statement], Callable[[], None]]:
-        """Let moto answer a request.
+    def call(self, answer: Callable[[], T]) -> tuple[T, list[Statement], Callable[[], None]]:
+        """Let moto answer a request, and collect the changes.
+
+        Args:
+            answer: lets moto answer.
 
         Returns:
-            The answer, the statements that write what was touched, and what to call when they are
-            done.
+            The result of ``answer``, the statements that write the changes, and a function to call
+            when the statements are on disk.
         """
-        touched: set[tuple[int, str]] = set()
-        token = _touched.set(touched)
+        looked_up: set[tuple[int, str]] = set()
+        token = _looked_up.set(looked_up)
         try:
             answered = answer()
         finally:
-            _touched.reset(token)
+            _looked_up.reset(token)
         stores = {id(bucket.keys): bucket for bucket in self._backend.buckets.values()}
         statements = list(self._bucket_statements())
         written: list[FakeKey] = []
-        for store, key in sorted(touched):
+        for store, key in sorted(looked_up):
             if store in stores:
                 statements += self._object_statements(stores[store], key, written)
         statements += self._upload_statements(written)
         return answered, statements, lambda: self._move_bodies_out_of_memory(written)
 
     def _bucket_statements(self) -> Iterable[Statement]:
-        """Write the buckets that have changed in anything but their objects."""
+        """Yield statements for the buckets whose own attributes have changed."""
         backend = self._backend
         known, self._buckets = self._buckets, {}
         for name, bucket in backend.buckets.items():
@@ -118,7 +123,7 @@ class S3:
     def _object_statements(
         self, bucket: FakeBucket, key: str, written: list[FakeKey]
     ) -> Iterable[Statement]:
-        """Write all versions of an object; add those whose bodies are new to ``written``."""
+        """Yield statements for all versions of an object; add new versions to ``written``."""
         versions: list[Version] = _lists(bucket.keys).get(key, [])
         known = [self._ids.get(version) for version in versions]
         kept = [number for number in known if number is not None]
@@ -144,7 +149,7 @@ class S3:
             )
 
     def _body_statements(self, version: Version, written: list[FakeKey]) -> Iterable[Statement]:
-        """Give an object or a part a number, and write its body."""
+        """Number an object or a part, and yield the statement for its body."""
         self._ids[version] = number = next(self._next_id)
         if isinstance(version, FakeKey):
             body = version.value
@@ -152,7 +157,7 @@ class S3:
             yield "INSERT INTO bodies VALUES (?, ?, ?)", (number, body, zlib.crc32(body))
 
     def _upload_statements(self, written: list[FakeKey]) -> Iterable[Statement]:
-        """Write the uploads in parts that have been begun, continued or ended."""
+        """Yield statements for the multipart uploads that have begun, grown or ended."""
         known, self._uploads = self._uploads, {}
         for bucket in self._backend.buckets.values():
             for upload in bucket.multiparts.values():
@@ -187,7 +192,7 @@ class S3:
     # --- reading ------------------------------------------------------------------------------
 
     def load(self) -> None:
-        """Put everything that is on disk into moto.
+        """Put everything on disk into moto.
 
         Raises:
             DataUnusable: the file is damaged.
@@ -196,7 +201,7 @@ class S3:
         backend = self._backend
         for name, state, tags in self._database.scan("SELECT * FROM buckets"):
             bucket = backend.buckets[name] = unpickled(state, path)
-            s3_backends.bucket_accounts[name] = "aws", self._account_id
+            s3_backends.bucket_accounts[name] = "aws", ACCOUNT_ID
             self._buckets[name] = state, tags
             if json.loads(tags):
                 backend.tagger.tags[bucket.arn] = json.loads(tags)
@@ -230,14 +235,14 @@ class S3:
             self._keep_body_on_disk(version, number)
 
     def forget(self) -> None:
-        """Take note that moto and the database have been emptied."""
+        """Forget all rows, after moto and the database have been emptied."""
         self._ids.clear()
         self._buckets.clear()
         self._uploads.clear()
 
 
 class _BodyOnDisk:
-    """The body of an object or a part, in place of moto's temporary file."""
+    """Stands in for moto's temporary file with the body of an object or a part."""
 
     def __init__(self, database: Database, number: int) -> None:
         self._database = database
@@ -262,11 +267,11 @@ class _BodyOnDisk:
         return found
 
     def close(self) -> None:
-        """Do nothing: the row goes with its object."""
+        """Do nothing: a trigger deletes the row with its object."""
 
 
 def _lists(store: _VersionedKeyStore) -> dict[str, list[Version]]:
-    """Return the versions by key without touching them."""
+    """Return the versions by key, without ``get_item``, which would note every key."""
     return {key: dict.__getitem__(store, key) for key in dict.keys(store)}
 
 
@@ -281,20 +286,18 @@ def _without_parts(upload: FakeMultipart) -> FakeMultipart:
     return bare
 
 
-# --- moto's hooks ---------------------------------------------------------------------------
+# --- replacement of a method of moto, see localaws.moto_patches --------------------------------
 
-_touched: ContextVar[set[tuple[int, str]] | None] = ContextVar("s3_touched", default=None)
-_moto_sgetitem = _VersionedKeyStore.__sgetitem__
-
-
-def _note_what_is_touched() -> None:
-    """Note every object that moto looks at: it does so before it changes one."""
-    _VersionedKeyStore.__sgetitem__ = _sgetitem  # type: ignore[method-assign]
+_looked_up: ContextVar[set[tuple[int, str]] | None] = ContextVar("s3_looked_up", default=None)
+_moto_get_item = _VersionedKeyStore.__sgetitem__
 
 
-def _sgetitem(self: _VersionedKeyStore, key: str) -> Any:
-    """Stand in for ``_VersionedKeyStore.__sgetitem__``, through which all others look."""
-    touched = _touched.get()
-    if touched is not None:
-        touched.add((id(self), key))
-    return _moto_sgetitem(self, key)
+def get_item(self: _VersionedKeyStore, key: str) -> Any:
+    """Stand in for ``_VersionedKeyStore.__sgetitem__``: note every object that is looked up.
+
+    All look-ups go through this method, and moto looks an object up before it changes it.
+    """
+    looked_up = _looked_up.get()
+    if looked_up is not None:
+        looked_up.add((id(self), key))
+    return _moto_get_item(self, key)

@@ -1,4 +1,4 @@
-"""Browser uploads to S3 with a signed POST policy: enforced here, since moto accepts anything.
+"""Browser uploads to S3 with a signed POST policy, which moto does not check.
 
 Source: "Browser-Based Uploads Using POST" in the Amazon S3 API reference.
 """
@@ -9,76 +9,84 @@ import hmac
 import io
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
-from xml.sax.saxutils import escape
+from typing import TYPE_CHECKING, Any, Final
 
 from werkzeug.formparser import parse_form_data
-from werkzeug.wrappers import Response
 
+from localaws.refusals import RequestRefused, error_response
+from localaws.request import request_of
 from localaws.wsgi import read_body
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 SecretFor = Callable[[str], str | None]
-"""Gives the secret key of an access key id; None when there is no such access key."""
+"""Returns the secret key of an access key id; None if the access key does not exist."""
 TokenFor = Callable[[str], str | None]
-"""Gives the session token of temporary credentials; None for an access key that needs none."""
+"""Returns the session token of temporary credentials; None for an access key that needs none."""
 
+_PARSED: Final = "localaws.post_form"
 _NEED_NO_CONDITION = frozenset(
     {"policy", "x-amz-signature", "signature", "awsaccesskeyid", "file", "x-amz-security-token"}
 )
 
 
-class Refused(Exception):
-    """S3's answer to an upload that the policy does not allow."""
+@dataclass(frozen=True)
+class PostForm:
+    """The form of a browser's upload to a bucket."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.code, self.message = status, code, message
+    fields: Mapping[str, str]
+    """Their names are in lower case."""
+    size: int
+    """The bytes of the file."""
+
+    @property
+    def access_key_id(self) -> str:
+        """The access key that the form says it is signed with; empty if it says none."""
+        return self.fields.get("x-amz-credential", "").split("/")[0]
 
 
 class PostPolicies:
-    """WSGI middleware that lets through only uploads which their policy allows."""
+    """Layer that refuses uploads by form which break their policy."""
 
-    def __init__(self, app: "WSGIApplication", secret_for: SecretFor, token_for: TokenFor) -> None:
-        """Take moto's application, and what knows the access keys."""
-        self._app = app
+    def __init__(self, secret_for: SecretFor, token_for: TokenFor) -> None:
         self._secret_for = secret_for
         self._token_for = token_for
 
     def __call__(
-        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+        self,
+        environ: "WSGIEnvironment",
+        start_response: "StartResponse",
+        inner: "WSGIApplication",
     ) -> Iterable[bytes]:
-        """Check a form upload to a bucket; pass on everything else as it is."""
-        if not _is_upload(environ):
-            return self._app(environ, start_response)
-        bucket = environ.get("PATH_INFO", "").strip("/")
-        body = read_body(environ)
+        """Check an upload by form; pass on all other requests."""
+        request = request_of(environ)
         try:
-            fields, size = _form({**environ, "wsgi.input": io.BytesIO(body)})
-            check({**fields, "bucket": bucket}, size, self._secret_for, self._token_for)
-        except Refused as refused:
-            return _refusal(refused)(environ, start_response)
-        return self._app(environ, start_response)
+            form = form_of(environ)
+            if form is not None:
+                fields = {**form.fields, "bucket": request.bucket}
+                check(fields, form.size, self._secret_for, self._token_for)
+        except RequestRefused as refused:
+            return error_response(request, refused)(environ, start_response)
+        return inner(environ, start_response)
 
 
-def form_of(environ: "WSGIEnvironment") -> dict[str, str] | None:
-    """Return the fields of an upload by form, names in lower case; None for anything else."""
-    if not _is_upload(environ):
-        return None
-    body = read_body(environ)
-    try:
-        return _form({**environ, "wsgi.input": io.BytesIO(body)})[0]
-    except Refused:  # which is how it will be answered
-        return None
+def form_of(environ: "WSGIEnvironment") -> PostForm | None:
+    """Return the form of an upload, parsed on the first call; None for any other request.
 
-
-def _is_upload(environ: "WSGIEnvironment") -> bool:
-    bucket = environ.get("PATH_INFO", "").strip("/")
+    Raises:
+        RequestRefused: the form holds no file, or several.
+    """
+    request = request_of(environ)
     is_form = environ.get("CONTENT_TYPE", "").startswith("multipart/form-data")
-    return environ["REQUEST_METHOD"] == "POST" and is_form and bool(bucket) and "/" not in bucket
+    if request.method != "POST" or not is_form or not request.bucket or request.key:
+        return None
+    form: PostForm | None = environ.get(_PARSED)
+    if form is None:
+        form = environ[_PARSED] = _parse(environ)
+    return form
 
 
 def _no_token(access_key_id: str) -> str | None:
@@ -91,10 +99,16 @@ def check(
     secret_for: SecretFor,
     token_for: TokenFor = _no_token,
 ) -> None:
-    """Check a form's fields (names in lower case) and the size of its file in bytes.
+    """Check a form against its policy.
+
+    Args:
+        fields: the form's fields, with names in lower case, and the field ``bucket``.
+        size: the bytes of the file.
+        secret_for: finds secret keys.
+        token_for: finds session tokens.
 
     Raises:
-        Refused: signature, expiry or a condition of the policy forbids it.
+        RequestRefused: the signature is wrong, the policy has expired, or a condition is broken.
     """
     if "policy" not in fields:
         raise _denied("Access Denied")
@@ -104,7 +118,7 @@ def check(
         expiry = datetime.fromisoformat(policy["expiration"]).astimezone(UTC)
         conditions = [_condition(condition) for condition in policy["conditions"]]
     except (ValueError, KeyError, TypeError, AttributeError):  # binascii.Error is a ValueError
-        raise Refused(400, "InvalidPolicyDocument", "Invalid Policy: Invalid JSON.") from None
+        raise RequestRefused("InvalidPolicyDocument", "Invalid Policy: Invalid JSON.") from None
     if expiry < datetime.now(UTC):
         raise _denied("Invalid according to Policy: Policy expired.")
     named = set()
@@ -124,7 +138,10 @@ def check(
 
 
 def _condition(condition: Any) -> tuple[str, Any, Any]:
-    """Read one condition: operator, field name in lower case, value; or a range of sizes."""
+    """Return operator, field name in lower case, and value of a condition.
+
+    For ``content-length-range`` it is the operator, and the least and the most bytes.
+    """
     if isinstance(condition, dict):
         ((name, value),) = condition.items()
         return "eq", name.lower(), str(value)
@@ -141,13 +158,15 @@ def _check_signature(fields: Mapping[str, str], secret_for: SecretFor, token_for
     credential = fields.get("x-amz-credential", "").split("/")
     secret = secret_for(credential[0])
     if secret is None:
-        raise Refused(
-            403,
+        raise RequestRefused(
             "InvalidAccessKeyId",
             "The AWS Access Key Id you provided does not exist in our records.",
+            403,
         )
     if fields.get("x-amz-security-token") != token_for(credential[0]):
-        raise Refused(400, "InvalidToken", "The provided token is malformed or otherwise invalid.")
+        raise RequestRefused(
+            "InvalidToken", "The provided token is malformed or otherwise invalid."
+        )
     key = f"AWS4{secret}".encode()
     for part in credential[1:]:
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()
@@ -155,49 +174,39 @@ def _check_signature(fields: Mapping[str, str], secret_for: SecretFor, token_for
     given = fields.get("x-amz-signature", "")
     is_version_4 = fields.get("x-amz-algorithm") == "AWS4-HMAC-SHA256"
     if not is_version_4 or not hmac.compare_digest(signature.encode(), given.encode()):
-        raise Refused(
-            403,
+        raise RequestRefused(
             "SignatureDoesNotMatch",
             "The request signature we calculated does not match the signature you provided."
             " Check your key and signing method.",
+            403,
         )
 
 
 def _check_size(size: int, least: int, most: int) -> None:
     if size < least:
-        raise Refused(
-            400, "EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size"
+        raise RequestRefused(
+            "EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size"
         )
     if size > most:
-        raise Refused(
-            400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size"
+        raise RequestRefused(
+            "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size"
         )
 
 
-def _form(environ: "WSGIEnvironment") -> tuple[dict[str, str], int]:
-    """Read a form: its fields with names in lower case, and the size of its file.
-
-    Raises:
-        Refused: it holds no file, or several.
-    """
-    _, form, files = parse_form_data(environ)
+def _parse(environ: "WSGIEnvironment") -> PostForm:
+    stream = io.BytesIO(read_body(environ))
+    _, form, files = parse_form_data({**environ, "wsgi.input": stream})
     fields = {name.lower(): value for name, value in form.items()}
     if len(files.getlist("file")) + len(form.getlist("file")) != 1:
-        raise Refused(400, "InvalidArgument", "POST requires exactly one file upload per request.")
+        raise RequestRefused(
+            "InvalidArgument", "POST requires exactly one file upload per request."
+        )
     file = files.get("file")
     size = len(file.read()) if file else len(form.get("file", "").encode())
     file_name = (file.filename if file else None) or ""
     fields["key"] = fields.get("key", "").replace("${filename}", file_name)
-    return fields, size
+    return PostForm(fields, size)
 
 
-def _denied(message: str) -> Refused:
-    return Refused(403, "AccessDenied", message)
-
-
-def _refusal(refused: Refused) -> Response:
-    body = (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f"<Error><Code>{refused.code}</Code><Message>{escape(refused.message)}</Message></Error>"
-    )
-    return Response(body, refused.status, content_type="application/xml")
+def _denied(message: str) -> RequestRefused:
+    return RequestRefused("AccessDenied", message, 403)

@@ -1,1 +1,1 @@
-"""services/sqs."""
+"""SQS: moto keeps queues and messages. Here they can be kept on disk."""

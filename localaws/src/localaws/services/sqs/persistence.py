@@ -1,9 +1,10 @@
-"""SQS's queues with their messages, a row for each region."""
+"""SQS on disk: the queues of a region, with their messages, are one row."""
 
 from typing import Final
 
 from moto.sqs.models import sqs_backends
 
+from localaws.account import ACCOUNT_ID
 from localaws.database import Database, Statement
 from localaws.pickling import pickled, unpickled
 
@@ -13,30 +14,33 @@ TABLES: Final = ("queues",)
 _READS: Final = ("Get", "List")
 
 
-def changes_something(operation: str) -> bool:
-    """Say whether an operation can change anything; to receive a message hides it."""
+def is_write(operation: str) -> bool:
+    """Return whether an operation can change anything. ReceiveMessage does: it hides messages."""
     return not operation.startswith(_READS)
 
 
-class SQS:
-    """Writes an account's SQS, and reads it back: few queues, whose messages are rare."""
+class SQSStore:
+    """Writes the queues of a region after each change, and reads them back.
 
-    def __init__(self, database: Database, account_id: str) -> None:
-        """Take the database, which has the tables of ``SCHEMA``."""
+    One row for a region is enough: there are few queues, and messages are rare.
+
+    Args:
+        database: has the tables of ``SCHEMA``.
+    """
+
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._account_id = account_id
 
     def statements(self, region: str) -> list[Statement]:
-        """Return what writes all queues of a region."""
-        queues = sqs_backends[self._account_id][region].queues
+        """Return the statements that write all queues of a region."""
+        queues = sqs_backends[ACCOUNT_ID][region].queues
         return [("INSERT OR REPLACE INTO queues VALUES (?, ?)", (region, pickled(queues)))]
 
     def load(self) -> None:
-        """Put everything that is on disk into moto.
+        """Put everything on disk into moto.
 
         Raises:
             DataUnusable: the file is damaged.
         """
         for region, state in self._database.scan("SELECT * FROM queues"):
-            backend = sqs_backends[self._account_id][region]
-            backend.queues = unpickled(state, self._database.path)
+            sqs_backends[ACCOUNT_ID][region].queues = unpickled(state, self._database.path)

@@ -1,16 +1,26 @@
-"""A write to the embedded DynamoDB is visible completely or not at all, under parallel requests."""
+"""DynamoDB's writes are atomic, however many requests come at once."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from tests.support.service import TABLE, Service
+from laboratory import Laboratory
+
+TABLE = "table"
 
 
 @pytest.fixture
-def dynamodb(service: Service) -> Any:
-    return service.table.meta.client
+def dynamodb(laboratory: Laboratory) -> Any:
+    """A client that takes Python's types for values, and a table with the key ``faceId``."""
+    tables = laboratory.tables()
+    tables.create_table(
+        TableName=TABLE,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "faceId", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "faceId", "KeyType": "HASH"}],
+    )
+    return tables.meta.client
 
 
 def test_an_update_of_two_attributes_is_never_seen_in_part(dynamodb: Any) -> None:

@@ -1,7 +1,7 @@
-"""Sessions of roles, as Lambda takes them for the functions and for what it does for them."""
+"""Sessions of roles, which Lambda opens for functions and for its own calls on their behalf."""
 
 import threading
-from typing import Any
+from typing import Any, Final
 
 import boto3
 import moto.backends
@@ -10,21 +10,29 @@ from moto.sts.models import AssumedRole
 
 from localaws.account import ACCOUNT_ID, REGION
 
-_SECONDS = 12 * 3600
+_SECONDS: Final = 12 * 3600
 
 
-class Sessions:
-    """Credentials of roles, and boto3's clients with them."""
+class RoleSessions:
+    """Opens sessions of roles, and keeps boto3 clients that use them.
+
+    Args:
+        url: the address of the embedded AWS.
+    """
 
     def __init__(self, url: str) -> None:
-        """Take the address of the embedded AWS."""
         self._url = url
-        self._boto3: Any = boto3.Session()  # one, which reads each service's model once
+        self._boto3: Any = boto3.Session()  # one session reads each service's model once
         self._clients: dict[tuple[str, str, str], Any] = {}
         self._lock = threading.Lock()
 
     def assume(self, role_arn: str, name: str) -> AssumedRole:
-        """Return a new session of a role, under a name."""
+        """Open a session of a role, and return its credentials.
+
+        Args:
+            role_arn: the role.
+            name: of the session.
+        """
         sts = moto.backends.get_backend("sts")[ACCOUNT_ID]["aws"]
         return sts.assume_role(
             region_name=REGION,
@@ -36,7 +44,13 @@ class Sessions:
         )
 
     def client(self, service: str, role_arn: str, name: str) -> Any:
-        """Return a client that calls the embedded AWS with the rights of a role."""
+        """Return a boto3 client of a service that calls the embedded AWS as a role.
+
+        Args:
+            service: AWS's name.
+            role_arn: the role.
+            name: of the session.
+        """
         with self._lock:
             client = self._clients.get((service, role_arn, name))
             if client is None:
@@ -53,6 +67,6 @@ class Sessions:
             return client
 
     def forget(self) -> None:
-        """Forget all clients: their sessions are no more."""
+        """Drop all clients, after a reset has ended their sessions."""
         with self._lock:
             self._clients.clear()

@@ -1,14 +1,14 @@
-"""The grants of policies, one by one, compared with what was really needed.
+"""The single grants of a policy: is each of them needed?
 
-A grant is one action on one resource. Which one is needed is found out by taking it away: if
-everything that was asked for is allowed without it, too, it is too much.
+A grant is one action on one resource. It is needed if the policy without it would deny one of the
+permissions that were used.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from localaws.middleware.permissions.actions import Need
+from localaws.services.iam.permissions import Need
 from localaws.services.iam.policies import Policy
 
 
@@ -20,13 +20,14 @@ class Grant(NamedTuple):
 
 
 def grants_of(document: Any) -> Iterator[tuple[Grant, Policy]]:
-    """Return every grant of a policy document, and what the policy is without it."""
+    """Yield every grant of a policy document, with the policy that is left without it."""
     policy = Policy.parse(document)
     for number, statement in enumerate(policy.statements):
         for action in statement.actions:
             for resource in statement.resources:
                 others = policy.statements[:number] + policy.statements[number + 1 :]
-                # What is left of the statement: other actions on all, this action on others.
+                # The rest of the statement: other actions on all resources, and this action on the
+                # other resources.
                 rest = [
                     replace(statement, actions=tuple(a for a in statement.actions if a != action)),
                     replace(
@@ -40,7 +41,12 @@ def grants_of(document: Any) -> Iterator[tuple[Grant, Policy]]:
 
 
 def not_needed(document: Any, asked: Iterable[Need]) -> list[Grant]:
-    """Return the grants without which everything that was asked for would be allowed, too."""
+    """Return the grants of a policy document that no used permission needs.
+
+    Args:
+        document: the policy.
+        asked: the permissions that were used.
+    """
     needs = set(asked)
     return [
         grant
@@ -50,10 +56,10 @@ def not_needed(document: Any, asked: Iterable[Need]) -> list[Grant]:
 
 
 def as_table(documents: Sequence[tuple[str, Any]]) -> str:
-    """Return a Markdown table of actions and resources, and of who may do that.
+    """Return a Markdown table of actions, resources and the names of those who may.
 
     Args:
-        documents: policy documents, each with the name of who has it.
+        documents: policy documents, each after the name of its owner.
     """
     who: dict[Grant, list[str]] = {}
     for name, document in documents:

@@ -1,4 +1,4 @@
-"""An execution environment: a process that runs one function, one event at a time."""
+"""Lambda's execution environments: processes that run one function, one event at a time."""
 
 import os
 import signal
@@ -12,17 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from localaws.services.lambda_ import runtime
-from localaws.services.lambda_.runtime_api import FunctionError, Invocation, RuntimeApi
+from localaws.services.lambda_.errors import FunctionError
+from localaws.services.lambda_.runtime_api import Invocation, RuntimeApi
 
 INIT_SECONDS = 10.0
-"""What Lambda allows for the start of a function, beside its timeout."""
-LOOK = 0.02
-"""Seconds between two looks at a process that is at work."""
+"""The time that Lambda allows for the start of a function, in addition to its timeout."""
+CHECK_INTERVAL = 0.02
+"""Seconds between two checks of a working process."""
 
 
 @dataclass(frozen=True)
-class Configuration:
-    """What a function is made of; another one needs another environment."""
+class FunctionConfiguration:
+    """The code and the settings of a function. An environment has one of them for its life."""
 
     name: str
     arn: str
@@ -38,40 +39,40 @@ class Configuration:
 
 
 class LogLines:
-    """The lines that an environment has for CloudWatch: time in milliseconds, and text."""
+    """The lines for CloudWatch Logs: milliseconds since the epoch, and text."""
 
     def __init__(self) -> None:
-        """Begin with none."""
         self.lines: list[tuple[int, str]] = []
 
     def add(self, text: str) -> None:
-        """Add a line of now."""
+        """Add a line with the current time."""
         self.lines.append((round(time.time() * 1000), text))
 
     def take(self) -> list[tuple[int, str]]:
-        """Return the lines, and forget them."""
+        """Return the lines since the last call."""
         lines, self.lines = self.lines, []
         return lines
 
 
-class Environment:
-    """A process with a function's code, kept for the next event after each."""
+class ExecutionEnvironment:
+    """A process with a function's code, which stays for the next event.
+
+    The process starts at once.
+
+    Args:
+        configuration: of the function.
+        code: the folder with the unpacked zip.
+        runtime_folder: filled by :func:`localaws.services.lambda_.runtime.lay_out`.
+        variables: the environment variables that Lambda sets in addition to the function's own.
+    """
 
     def __init__(
         self,
-        configuration: Configuration,
+        configuration: FunctionConfiguration,
         code: Path,
         runtime_folder: Path,
         variables: Mapping[str, str],
     ) -> None:
-        """Start the process.
-
-        Args:
-            configuration: of the function.
-            code: the folder into which its zip was unpacked.
-            runtime_folder: what :func:`localaws.services.lambda_.runtime.lay_out` has made.
-            variables: those that Lambda sets beside the function's own.
-        """
         self.configuration = configuration
         today = datetime.now(UTC).strftime("%Y/%m/%d")
         self.log_stream = f"{today}/[$LATEST]{uuid.uuid4().hex}"
@@ -80,8 +81,9 @@ class Environment:
         self._started = time.monotonic()
         self._init_seconds: float | None = None
         self._rest = b""
+        self._known_memory = 0
         own = dict(configuration.variables)
-        self._process = subprocess.Popen(  # noqa: S603 - it is to run what was deployed
+        self._process = subprocess.Popen(  # noqa: S603 - deployed code must run
             runtime.command(configuration.handler),
             cwd=code,
             env={
@@ -117,15 +119,15 @@ class Environment:
 
     @property
     def usable(self) -> bool:
-        """Whether the process can take another event."""
+        """Whether the process can handle another event."""
         return self._process.poll() is None and self._api.init_error is None
 
     def run(self, request_id: str, payload: bytes) -> bytes:
-        """Run the function with an event as JSON, and return its result as JSON.
+        """Run the function with an event in JSON, and return its result in JSON.
 
         Raises:
-            FunctionError: it raised an exception, took too long or too much memory, or its process
-                ended. After all but the first the environment is not usable any more.
+            FunctionError: the function raised an exception, took too much time or memory, or its
+                process ended. Only after an exception is the environment still usable.
         """
         self._wait_until_ready(request_id)
         self.log.add(f"START RequestId: {request_id} Version: $LATEST\n")
@@ -145,25 +147,25 @@ class Environment:
         return invocation.result
 
     def end(self) -> None:
-        """Kill the process, if it lives, and let go of all."""
+        """Kill the process if it lives, and close the connections to it."""
         self._process.kill()
         self._process.wait()
         self._api.close()
         if self._process.stdout is not None:
             self._process.stdout.close()
 
-    # --- waiting ---
+    # --- waiting for the process ---
 
     def _wait_until_ready(self, request_id: str) -> None:
         """Wait until the handler is loaded.
 
-        Lambda begins again with one that takes longer than 10 seconds, and then gives it as long
-        as the function may take; here it goes on instead.
+        After 10 seconds Lambda starts the process again, and then waits for the function's timeout.
+        Here the first process continues for both times together.
         """
         if self._init_seconds is not None:
             return
         until = self._started + INIT_SECONDS + self.configuration.timeout
-        while not self._api.ready.wait(LOOK):
+        while not self._api.ready.wait(CHECK_INTERVAL):
             self._read_output()
             self._check(request_id, until)
         self._init_seconds = time.monotonic() - self._started
@@ -173,12 +175,12 @@ class Environment:
             raise FunctionError(self._api.init_error)
 
     def _watch(self, invocation: Invocation, until: float) -> None:
-        while not invocation.ended.wait(LOOK):
+        while not invocation.ended.wait(CHECK_INTERVAL):
             self._read_output()
             try:
                 self._check(invocation.request_id, until)
             except FunctionError as error:
-                if invocation.ended.is_set():  # it answered, and ended after that
+                if invocation.ended.is_set():  # the process answered before it ended
                     break
                 invocation.fail(error.payload)
         if self._is_too_large() and self._process.poll() is None:
@@ -186,10 +188,10 @@ class Environment:
             invocation.fail(self._exit(invocation.request_id))
 
     def _check(self, request_id: str, until: float) -> None:
-        """Look after the process.
+        """Kill the process if it breaks a limit.
 
         Raises:
-            FunctionError: it has ended, or had to be.
+            FunctionError: the process has ended, by itself or because of a limit.
         """
         if self._is_too_large():
             self.kill()
@@ -208,12 +210,12 @@ class Environment:
             )
 
     def kill(self) -> None:
-        """Kill the process; who runs it is told that it ended."""
+        """Kill the process. A running invocation gets an error."""
         self._process.kill()
         self._process.wait()
 
     def _exit(self, request_id: str) -> dict[str, Any]:
-        """Say how the process ended, as Lambda does."""
+        """Log and return how the process ended, in Lambda's words."""
         status = self._process.wait()
         how = f"exit status {status}"
         if status < 0:
@@ -223,47 +225,45 @@ class Environment:
         self.log.add(f"{message}\nRuntime.ExitError\n")
         return {"errorType": "Runtime.ExitError", "errorMessage": message}
 
-    # --- looking ---
+    # --- memory and output ---
 
     def _is_too_large(self) -> bool:
         return self._most_memory() > self.configuration.memory_size * 1024**2
 
     def _most_memory(self) -> int:
-        """Return the most bytes that the process has had in memory at once.
+        """Return the most bytes of resident memory that the process has ever had.
 
-        What Lambda limits is resident memory, in a cgroup of its own; its high-water mark shows
-        what came and went between two looks, too. A limit of address space would count what is
-        only reserved, and raise MemoryError, where Lambda kills.
+        Lambda limits resident memory, with a cgroup, and kills the process. The high-water mark
+        also shows memory that came and went between two checks. A limit of the address space would
+        count memory that is only reserved, and would raise MemoryError.
         """
         try:
             status = Path(f"/proc/{self.pid}/status").read_text()
         except OSError:
-            return self._seen_memory
+            return self._known_memory
         for line in status.splitlines():
             if line.startswith("VmHWM:"):
-                self._seen_memory = int(line.split()[1]) * 1024
-        return self._seen_memory
-
-    _seen_memory = 0
+                self._known_memory = int(line.split()[1]) * 1024
+        return self._known_memory
 
     def _read_output(self) -> None:
-        """Take what the process has printed, by lines."""
+        """Add the lines that the process has printed to the log."""
         while True:
             try:
                 read = os.read(self._output, 1 << 16)
             except BlockingIOError:
                 return
-            if not read:
+            if not read:  # the end of all output
                 break
             *lines, self._rest = (self._rest + read).split(b"\n")
             for line in lines:
                 self._log_line(line)
-        if self._rest:  # the end of all output
+        if self._rest:
             self._log_line(self._rest)
             self._rest = b""
 
     def _log_line(self, line: bytes) -> None:
-        # awslambdaric separates the lines of one message by carriage returns.
+        # awslambdaric separates the lines of one message with carriage returns.
         self.log.add(line.decode(errors="replace").replace("\r", "\n") + "\n")
 
     def _report(self, request_id: str, seconds: float) -> None:
@@ -276,7 +276,7 @@ class Environment:
             f"Memory Size: {self.configuration.memory_size} MB",
             f"Max Memory Used: {self._most_memory() // 1024**2} MB",
         ]
-        if self._init_seconds:  # only in the report of the first invocation
+        if self._init_seconds:  # only the first report tells it
             parts.append(f"Init Duration: {self._init_seconds * 1000:.2f} ms")
             self._init_seconds = 0.0
         self.log.add("\t".join([*parts, ""]) + "\n")

@@ -1,4 +1,4 @@
-"""Events that have not been handled yet, so that none is lost with the process."""
+"""Lambda on disk: the events that no function has handled yet."""
 
 from typing import Final
 
@@ -15,25 +15,28 @@ CREATE TABLE events (
 TABLES: Final = ("events",)
 
 
-class Events:
-    """Keeps the events that functions are yet to handle; safe to share between threads."""
+class EventStore:
+    """Keeps events until they are handled. Threads can share a store.
+
+    Args:
+        database: has the tables of ``SCHEMA``.
+    """
 
     def __init__(self, database: Database) -> None:
-        """Take the database, which has the tables of ``SCHEMA``."""
         self._database = database
 
     def add(self, request_id: str, function: str, payload: str) -> None:
-        """Keep an event that a function is invoked with."""
+        """Store an event for a function, and return when it is on disk."""
         row = (request_id, function, payload)
         insert = "INSERT INTO events (request_id, function, payload) VALUES (?, ?, ?)"
         self._database.write(lambda db: db.execute(insert, row))
 
     def remove(self, request_id: str) -> None:
-        """Forget an event that was handled, with the next write: to handle it again is no harm."""
+        """Remove an event with the next write: to handle it once more does no harm."""
         delete = "DELETE FROM events WHERE request_id = ?"
-        self._database.begin(lambda db: db.execute(delete, (request_id,)))
+        self._database.submit(lambda db: db.execute(delete, (request_id,)))
 
     def waiting(self) -> list[tuple[str, str, str]]:
-        """Return request ids, functions and payloads of all that is kept, the oldest first."""
+        """Return request ids, functions and payloads of all stored events, the oldest first."""
         rows = self._database.read("SELECT request_id, function, payload FROM events ORDER BY id")
         return [(str(id_), str(function), str(payload)) for id_, function, payload in rows]

@@ -1,4 +1,4 @@
-"""The gate: what sessions of roles may do, as AWS would say it."""
+"""Permissions: sessions of roles may do only what their policies allow, as on AWS."""
 
 import json
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def arn(service: str, resource: str) -> str:
 
 
 def needs(laboratory: Laboratory, call: Callable[[], Any]) -> list[tuple[str, str]]:
-    """Return what a call of somebody who may do everything has needed."""
+    """Return the permissions that a call needs, whose caller has all permissions."""
     laboratory.aws.permissions.asked.clear()
     call()
     return [(one.action, one.resource) for one in laboratory.aws.permissions.asked]

@@ -1,9 +1,12 @@
+"""Asynchronous invocations are repeated, recorded when they fail, and delivered in disorder."""
+
 import threading
 from random import Random
 
 import pytest
 
-from localaws.services.lambda_.asynchronous import Disorder, Event, Functions
+from localaws.services.lambda_.event_queue import Disorder, Event
+from localaws.services.lambda_.functions import Functions
 
 
 def test_a_function_that_fails_is_tried_three_times_and_then_kept() -> None:
@@ -16,8 +19,7 @@ def test_a_function_that_fails_is_tried_three_times_and_then_kept() -> None:
         raise RuntimeError("no")
 
     functions, records = Functions(retry_delays=(0.01, 0.02)), []
-    functions.on_failure = records.append
-    functions.add({"f": fail})
+    functions.add({"f": fail}, on_failure=records.append)
     functions.notify("f", {"n": 1})
     functions.drain()
     functions.stop()
@@ -40,8 +42,7 @@ def test_a_function_that_succeeds_at_last_has_not_failed() -> None:
             raise RuntimeError("once")
 
     functions, records = Functions(retry_delays=(0.01, 0.01)), []
-    functions.on_failure = records.append
-    functions.add({"f": fail_once})
+    functions.add({"f": fail_once}, on_failure=records.append)
     functions.notify("f", {})
     functions.drain()
     functions.stop()
