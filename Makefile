@@ -67,13 +67,13 @@ bench: $(TO_DEVELOP) ## measure everything: make bench PHOTOS=DIR, a folder per 
 redrive: $(TO_RUN) ## give failed events back to their functions
 	@$(BIN)/faces redrive --stage $(STAGE)
 
-openapi: $(TO_DEVELOP) ## write docs/openapi.json and docs/api.html anew
+openapi: $(TO_DEVELOP) ## write docs/openapi.json and docs/api.html again
 	@$(BIN)/python -m facial_recognition.specification
 
 docs: $(TO_DEVELOP) ## build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-screenshots: $(TO_DEVELOP) ## make docs/screenshots anew; needs Chromium
+screenshots: $(TO_DEVELOP) ## make docs/screenshots again; needs Chromium
 	@PYTHONPATH=localaws/tests $(BIN)/python -m tests.browser.screenshots
 
 check: $(TO_DEVELOP) ## lint and check types

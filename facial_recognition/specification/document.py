@@ -23,40 +23,41 @@ from facial_recognition.specification.examples import (
 )
 
 DESCRIPTION = f"""
-Photographs of people are registered; later photographs are verified against them.
+Register photographs of people, and verify later photographs against them.
 
-A photograph is a JPEG or a PNG, told by its content. It comes as base64 or as a `data:` URL in
-`image` of a JSON body; as the body itself, with the other fields in the query; or as the field
-`image` of a form, with the other fields beside it. It may have {images.MAX_INLINE_BYTES // 1024**2}
-MiB, {images.MAX_PIXELS // 10**6} megapixels, and needs {images.MIN_SIDE} pixels each way; a whole
-request may have {MAX_BODY_BYTES // 1024**2} MiB. Larger photographs, up to
-{images.MAX_STORED_BYTES // 1024**2} MiB, are uploaded to the address that a registration without
-one gives.
+A photograph is a JPEG or a PNG; its content decides, not its name or type. Send it in one of three
+ways: in the field `image` of a JSON body, as base64 or as a `data:` URL; as the body itself, with
+the other fields in the query; or in the field `image` of a form, with the other fields beside it. A
+photograph may have up to {images.MAX_INLINE_BYTES // 1024**2} MiB and
+{images.MAX_PIXELS // 10**6} megapixels, and needs at least {images.MIN_SIDE} pixels in width and
+height. A whole request may have up to {MAX_BODY_BYTES // 1024**2} MiB. To register a larger
+photograph, up to {images.MAX_STORED_BYTES // 1024**2} MiB, leave it out of the registration: the
+response gives an address to upload it to.
 
-Fields that are not named here are refused, and so is a field that comes twice. A body without a
-`Content-Type` is read as JSON, and JSON is UTF-8. `Accept` is not looked at: every answer is JSON.
+The API refuses unknown fields and repeated fields. It reads a body without a `Content-Type` as
+JSON, and JSON as UTF-8. It ignores `Accept`: every response is JSON.
 
 Errors are problem details (RFC 9457) with a `code` for programs, a `detail` for people, and the
-`requestId` under which the logs know the request. Of other paths and methods the answers are
-problem details too: `not_found` (404) and `method_not_allowed` (405, with `Allow`).
+`requestId` of the request in the logs. Other paths and methods get problem details as well:
+`not_found` (404) and `method_not_allowed` (405, with `Allow`).
 """
 
 HEADERS: Json = {
     "X-Request-Id": {
-        "description": "Under which the logs know the request.",
+        "description": "The id of the request in the logs.",
         "required": True,
         "schema": {"type": "string", "minLength": 1},
     },
     "Cache-Control": {"required": True, "schema": {"const": "no-store"}},
     "X-Content-Type-Options": {"required": True, "schema": {"const": "nosniff"}},
     "Access-Control-Allow-Origin": {
-        "description": "`*`, or the one origin whose pages may call the API.",
+        "description": "The origin whose pages may call the API, or `*` for every origin.",
         "required": True,
         "schema": {"type": "string"},
     },
 }
 RETRY_AFTER: Json = {
-    "description": "Seconds after which trying again helps.",
+    "description": "Seconds to wait before the next try.",
     "required": True,
     "schema": {"type": "integer", "minimum": 1},
 }
@@ -66,19 +67,19 @@ SECURITY_SCHEMES: Json = {
         "type": "apiKey",
         "in": "header",
         "name": "x-api-key",
-        "description": "Where the stage has `AUTH=api-key`, which is what a deploy gives it.",
+        "description": "An API key, in stages with `AUTH=api-key`, the default of a deploy.",
     },
     "userPool": {
         "type": "apiKey",
         "in": "header",
         "name": "Authorization",
-        "description": "A token of the stage's Cognito user pool, where it has `AUTH=cognito`.",
+        "description": "A token of the Cognito user pool, in stages with `AUTH=cognito`.",
     },
     "awsSignature": {
         "type": "apiKey",
         "in": "header",
         "name": "Authorization",
-        "description": "AWS Signature Version 4, where the stage has `AUTH=iam`.",
+        "description": "AWS Signature Version 4, in stages with `AUTH=iam`.",
         "x-amazon-apigateway-authtype": "awsSigv4",
     },
 }
@@ -152,7 +153,12 @@ def _operation(operation: Operation, schemas: Json) -> Json:
     }
     if "image" in schema["properties"]:
         described["parameters"] = [
-            {"name": name, "in": "query", "description": "Beside a raw photograph.", "schema": text}
+            {
+                "name": name,
+                "in": "query",
+                "description": "With a photograph as the body.",
+                "schema": text,
+            }
             for name, text in _as_text(schema["properties"]).items()
             if name != "contentType"  # it announces the type of a later upload
         ]
@@ -228,7 +234,7 @@ def _photograph(kind: type) -> Json:
     return {
         "type": "string",
         "contentEncoding": "base64",
-        "description": "A JPEG or PNG in base64, which may be wrapped, or as a `data:` URL.",
+        "description": "A JPEG or PNG in base64, with or without line breaks, or as a `data:` URL.",
     }
 
 

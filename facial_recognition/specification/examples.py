@@ -38,18 +38,18 @@ ANY_ROUTE = (
     ),
     errors.Unauthorized("The credentials are missing or not valid."),
     errors.Forbidden("These credentials do not allow this request."),
-    errors.RequestTimeout("The body has not arrived within 29 seconds."),
+    errors.RequestTimeout("The body did not arrive within 29 seconds."),
     errors.ImageTooLarge(f"The image has 4.2 MiB. {images.WHERE_TO_WITH_LARGE_ONES}"),
     errors.UnsupportedMediaType("The body has to be application/json."),
     errors.Throttled("The service is busy. Try again in a moment."),
-    Problem("The request could not be completed. Its id tells us where to look."),
-    errors.ServiceUnavailable("A service that this one builds on could not be reached."),
+    Problem("The request could not be completed. Report its requestId to the operator."),
+    errors.ServiceUnavailable("A service behind this one could not be reached. Try again later."),
 )
 """Examples of the problems that every route may answer with."""
 PHOTOGRAPH_PROBLEMS = (
     errors.ImageMissing("Send the photograph to verify as image, or as the body."),
-    errors.UnsupportedImage("The image is a HEIC file; only JPEG and PNG are read."),
-    errors.ImageTooSmall("The image has 64x64 pixels; at least 80x80 are needed."),
+    errors.UnsupportedImage("The image is a HEIC file. Send a JPEG or a PNG."),
+    errors.ImageTooSmall("The image has 64x64 pixels. It needs at least 80x80."),
     errors.NoFace("The photograph shows no face."),
 )
 """Examples of the problems of every route that reads a photograph."""
@@ -89,14 +89,15 @@ OPERATIONS = (
         path="/register",
         summary="Register a photograph of a person",
         description=(
-            "With a photograph: it is stored if it shows exactly one usable face, which is nobody"
-            " else's; soon afterwards the person is recognised. The same request again changes"
-            " nothing. Without one: the answer says where and how one can be uploaded."
+            "With a photograph: store it if it shows exactly one usable face that is not registered"
+            " to another person. The person can be recognised soon afterwards. Repeating the"
+            " request changes nothing. Without a photograph: return an address and form fields for"
+            " an upload."
         ),
         request=RegisterRequest,
         request_examples={
             "with a photograph": {"name": "Ada Lovelace", "personId": "ada", "image": IMAGE},
-            "to upload one": {"name": "Ada Lovelace", "contentType": "image/png"},
+            "without a photograph": {"name": "Ada Lovelace", "contentType": "image/png"},
         },
         answer=Registered,
         answers={
@@ -118,7 +119,7 @@ OPERATIONS = (
                 },
             ),
             201: (
-                "The photograph is registered, or may be uploaded.",
+                "The photograph is registered, or can be uploaded.",
                 {
                     "registered": Registered(
                         person_id="ada",
@@ -157,7 +158,7 @@ OPERATIONS = (
         },
         problems=(
             *PHOTOGRAPH_PROBLEMS,
-            errors.SeveralFaces("2 faces are in the photograph. Take one with only this person."),
+            errors.SeveralFaces("The photograph shows 2 faces. Take one with only this person."),
             errors.PoorQuality("The face is too dark and too blurred."),
             errors.FaceRegisteredToAnotherPerson(
                 "This face is registered to another person. To add a photograph of that person,"
@@ -174,22 +175,22 @@ OPERATIONS = (
         path="/create-index",
         summary="Bring the index in line with the photographs",
         description=(
-            "Indexes the photographs that are not indexed, and forgets what is gone: all, those of"
-            " a person, or one. What does not fit into 20 seconds is gone on with by sending"
-            " `nextToken` back, with the same other fields."
+            "Index the photographs that are not indexed, and forget the faces of photographs that"
+            " are gone: of everybody, of one person, or of one photograph. After 20 seconds of work"
+            " the response has a `nextToken`. Send it with the same other fields to continue."
         ),
         request=CreateIndexRequest,
         request_examples={
             "everything": {},
             "a person": {"personId": "ada"},
             "a photograph": {"imageKey": KEY},
-            "go on": {"nextToken": "eyJwaGFzZSI6InJlY29yZHMiLCJhZnRlciI6bnVsbH0="},
+            "continue": {"nextToken": "eyJwaGFzZSI6InJlY29yZHMiLCJhZnRlciI6bnVsbH0="},
             "repair": {"repair": True},
         },
         answer=IndexReport,
         answers={
             200: (
-                "What was done.",
+                "The work that was done.",
                 {
                     "done": IndexReport(
                         collection_id="face-collection",
@@ -205,15 +206,15 @@ OPERATIONS = (
                 },
             )
         },
-        links={200: {"go on": _CONTINUE}},
+        links={200: {"continue": _CONTINUE}},
     ),
     Operation(
         path="/verify",
         summary="Say whose face a photograph shows",
         description=(
-            "Without `personId`: who is it? With one: is it this person? An unknown face is no"
-            " error. A stage may hide who is registered (`HIDE_UNKNOWN_PERSONS`): then an unknown"
-            " person reads like a wrong face, and `threshold` cannot be lowered."
+            "Without `personId`: who is it? With `personId`: is it this person? An unknown face is"
+            " not an error. A stage can hide who is registered (`HIDE_UNKNOWN_PERSONS`). Its answer"
+            " for an unknown person is that for a wrong face, and `threshold` cannot be lowered."
         ),
         request=VerifyRequest,
         request_examples={
@@ -223,7 +224,7 @@ OPERATIONS = (
         answer=Verification,
         answers={
             200: (
-                "Somebody is recognised, or nobody.",
+                "The person who was recognised, or nobody.",
                 {
                     "recognised": Verification(
                         verified=True,
