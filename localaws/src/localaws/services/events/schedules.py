@@ -68,7 +68,7 @@ class Schedules:
             return
         rate = _RATE.fullmatch(rule.scheduled_expression or "")
         if rate is None:
-            logger.warning("%s does not run: only rates are supported", arn)
+            logger.warning("%s: only rates are supported, so the rule does not run", arn)
             self._due[arn] = rule, float("inf")
             return
         self._due[arn] = rule, now + int(rate["value"]) * _SECONDS[rate["unit"]]
