@@ -66,6 +66,7 @@ def _run(options: Options) -> int:
     from facial_recognition.local.api import LocalApi
     from facial_recognition.local.pages import LocalPages
     from facial_recognition.local.project import install
+    from localaws.database import DataInUse
     from localaws.ports import PortUnusable
     from localaws.rekognition import ModelUnavailable
     from localaws.server import EmbeddedAWS
@@ -88,6 +89,8 @@ def _run(options: Options) -> int:
                 print(HINTS.format(api=api.url, aws=aws.url, bucket=bucket))
         except PortUnusable as error:
             raise CannotRun(f"{error} {_option_of(options, error.port)}") from error
+        except DataInUse as error:
+            raise CannotRun(f"{error}, or make run DATA=...") from error
         except (ModelUnavailable, SettingsError, RuntimeError) as error:
             raise CannotRun(str(error)) from error
         foreground.be_ready(*addresses)

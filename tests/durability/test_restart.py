@@ -81,7 +81,7 @@ def test_data_is_kept_until_a_fresh_start_and_used_by_one_process(tmp_path: Path
     assert second.stderr.startswith(
         f"error: the data in {tmp_path} is in use by another process: stop it, or "
     )
-    assert "--data" in second.stderr
+    assert second.stderr.endswith("(--data), or make run DATA=...\n")
     assert second.stderr.count("\n") == 1
 
     with serving(tmp_path, "--fresh") as service:
