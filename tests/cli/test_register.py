@@ -218,6 +218,8 @@ def test_the_same_command_continues_after_ctrl_c(
         content = resized(photograph("obama.jpg"), size)
         (tmp_path / "obama" / f"{size}.jpg").write_bytes(content)
     slowly = ("register", str(tmp_path), "--rate", "1", "--json")
+    # The background jobs of a shell ignore Ctrl-C. With a handler here, the process does not.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "facial_recognition.cli", *slowly],
         cwd=ROOT,
@@ -225,6 +227,7 @@ def test_the_same_command_continues_after_ctrl_c(
         stdout=subprocess.PIPE,
         text=True,
     )
+    signal.signal(signal.SIGINT, before)
     try:
         while not service.objects():
             assert process.poll() is None
