@@ -4,11 +4,13 @@ import io
 import json
 import textwrap
 import zipfile
+from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import botocore.config
 import moto.backends
+import pytest
 import requests
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -241,3 +243,18 @@ def signed(
     request = AWSRequest("POST", f"{api.url}{path}", data=b"")
     SigV4Auth(Credentials(key, secret, token), "execute-api", REGION).add_auth(request)
     return dict(request.headers)
+
+
+@pytest.fixture(scope="module")
+def one_laboratory(aws: EmbeddedAWS) -> Iterator[Laboratory]:
+    """An embedded AWS that the tests of a module share."""
+    aws.reset()
+    yield Laboratory(aws)
+    aws.reset()
+
+
+@pytest.fixture
+def laboratory(one_laboratory: Laboratory) -> Iterator[Laboratory]:
+    """An embedded AWS for small experiments, with nothing in it."""
+    yield one_laboratory
+    one_laboratory.clear()

@@ -1,4 +1,4 @@
-"""The command ``localaws`` in processes of its own."""
+"""Processes that tests start as a user does by hand."""
 
 import os
 import re
@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -17,10 +18,11 @@ LOCALAWS = (sys.executable, "-m", "localaws")
 
 
 @contextmanager
-def started(*command: str) -> Iterator[subprocess.Popen[str]]:
+def started(*command: str, cwd: Path | None = None) -> Iterator[subprocess.Popen[str]]:
     """Run a command in a process group of its own, and kill the rest of the group at the end."""
     process = subprocess.Popen(
         command,
+        cwd=cwd,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -40,7 +42,7 @@ def started(*command: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def wait_for(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
-    """Read the output of a process up to a line that matches."""
+    """Read the output of a process up to a line that matches a pattern; return the match."""
     assert process.stdout is not None
     printed = []
     for line in process.stdout:

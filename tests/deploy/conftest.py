@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from laboratory import Laboratory
-from localaws.server import EmbeddedAWS
+from laboratory import laboratory, one_laboratory  # noqa: F401 - fixtures
 from tests.deploy.deployment import Deployment, deployed
 from tests.deploy.rehearsal import rehearse
 
@@ -22,18 +21,3 @@ def rehearsed(deployment: Deployment) -> Deployment:
     """The deployed service, after every route and handler was used."""
     rehearse(deployment)
     return deployment
-
-
-@pytest.fixture(scope="module")
-def one_laboratory(aws: EmbeddedAWS) -> Iterator[Laboratory]:
-    """An embedded AWS that the tests of a module share."""
-    aws.reset()
-    yield Laboratory(aws)
-    aws.reset()
-
-
-@pytest.fixture
-def laboratory(one_laboratory: Laboratory) -> Iterator[Laboratory]:
-    """An embedded AWS for small experiments, with nothing in it."""
-    yield one_laboratory
-    one_laboratory.clear()

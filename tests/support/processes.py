@@ -1,57 +1,24 @@
-"""Processes that tests start as a user does by hand."""
+"""The commands of the project, in processes of their own."""
 
 import os
-import re
-import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
+from processes import PATIENCE, started, wait_for
 from tests.support.paths import ROOT
 
-PATIENCE = 60.0
-"""Seconds that a test waits for a process."""
-
-
-@contextmanager
-def started(*command: str, cwd: Path = ROOT) -> Iterator[subprocess.Popen[str]]:
-    """Run a command in its own process group, and kill the group at the end."""
-    process = subprocess.Popen(
-        command,
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    watchdog = threading.Timer(PATIENCE, os.killpg, (process.pid, signal.SIGKILL))
-    watchdog.start()
-    try:
-        yield process
-    finally:
-        watchdog.cancel()
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
-
-
-def wait_for(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
-    """Read the output of a process up to a line that matches a pattern; return the match."""
-    assert process.stdout is not None
-    printed = []
-    for line in process.stdout:
-        printed.append(line)
-        if found := re.search(pattern, line):
-            return found
-    pytest.fail(f"ended without {pattern}:\n{''.join(printed)}")
+__all__ = [
+    "PATIENCE",
+    "localaws",
+    "run_faces",
+    "run_service",
+    "started",
+    "wait_for",
+    "wait_until_gone",
+]
 
 
 def wait_until_gone(group: int) -> None:
