@@ -39,7 +39,7 @@ test-fast: $(TO_DEVELOP) ## run the tests that answer within a minute
 	@$(BIN)/python -m pytest -q $(IN_PARALLEL) $(FAST)
 
 test: $(TO_DEVELOP) ## run every test
-	@cd localaws && $(abspath $(BIN))/python -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)
+	@$(if $(PYTEST_ARGS),,cd localaws && $(abspath $(BIN))/python -m pytest $(IN_PARALLEL))
 	@$(BIN)/python -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)
 
 # A deploy keeps these options in .chalice/config.json; docs/deployment.md describes them.

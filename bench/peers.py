@@ -12,7 +12,7 @@ from localaws.rekognition import models
 from localaws.rekognition.detector import SCORE_THRESHOLD
 from localaws.rekognition.images import Pixels
 
-HOW_TO_INSTALL = "pip install --no-deps -r requirements-bench.txt"
+HOW_TO_INSTALL = "pip install --no-deps -r requirements/bench.txt"
 
 
 class NotInstalled(Exception):
