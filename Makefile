@@ -28,11 +28,9 @@ run: $(TO_RUN) ## run the whole service on this machine; FRESH=1 forgets who is 
 
 IN_PARALLEL = -n auto --maxprocesses 4 --dist loadfile
 
-# The rules of the house, the units, the contract, and one real person registered and verified.
-FAST = tests/unit tests/docs tests/web tests/contract/test_requests.py \
-       tests/integration/test_register.py tests/integration/test_verify.py tests/integration/test_events.py
-FAST_OF_LOCALAWS = tests/test_policies.py tests/test_post_policy.py tests/test_database.py \
-                   tests/rekognition/test_index_and_search.py
+# The rules of the code, its units, documents and pages, and real people registered and verified.
+FAST = tests/unit tests/docs tests/web tests/integration/test_register.py tests/integration/test_verify.py
+FAST_OF_LOCALAWS = tests/test_policies.py tests/test_post_policy.py tests/rekognition/test_protocol.py
 
 test-fast: $(TO_DEVELOP) ## run the tests that answer within a minute
 	@cd localaws && $(abspath $(BIN))/python -m pytest -q $(IN_PARALLEL) $(FAST_OF_LOCALAWS)
