@@ -28,6 +28,12 @@ Json = dict[str, Any]
 KEY = "faces/ada/0930e3aa8cae5920329c0c8cbc6a2ab70f47b0e67b432875beaa95cbf7e741f6.jpg"
 FACE_ID = "b6ee1d0e-6a3f-4d0c-9a53-0a2d6f1c7e11"
 BOX = BoundingBox(left=0.31, top=0.12, width=0.36, height=0.51)
+FACE = Face(
+    BOX,
+    confidence=99.98,
+    quality=Quality(brightness=78.1, sharpness=92.2),
+    pose=Pose(roll=-1.4, yaw=6.2, pitch=2.9),
+)
 IMAGE = "/9j/4AAQSkZJRgABAQAAAQABAAD…"
 REQUEST_ID = "0f3c1c1e-7f0b-4c5f-8b3a-2f6d8a9e4b70"
 
@@ -109,12 +115,7 @@ OPERATIONS = (
                         name="Ada Lovelace",
                         image_key=KEY,
                         status="registered",
-                        face=Face(
-                            BOX,
-                            confidence=99.98,
-                            quality=Quality(brightness=78.1, sharpness=92.2),
-                            pose=Pose(roll=-1.4, yaw=6.2, pitch=2.9),
-                        ),
+                        face=FACE,
                     )
                 },
             ),
@@ -126,12 +127,7 @@ OPERATIONS = (
                         name="Ada Lovelace",
                         image_key=KEY,
                         status="registered",
-                        face=Face(
-                            BOX,
-                            confidence=99.98,
-                            quality=Quality(brightness=78.1, sharpness=92.2),
-                            pose=Pose(roll=-1.4, yaw=6.2, pitch=2.9),
-                        ),
+                        face=FACE,
                     ),
                     "to be uploaded": Registered(
                         person_id="2b1c8f0e5d6a4c3b9f7e1a2d3c4b5a69",

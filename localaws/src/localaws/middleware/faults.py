@@ -84,7 +84,7 @@ class _ScriptedFault:
         return fault.times == 0 or number // fault.every < fault.times
 
     def _admits(self) -> bool:
-        """Take a call from the allowance, which refills at the rate up to one second's worth."""
+        """Count a call, and return whether it is within the rate of the fault."""
         now = time.monotonic()
         filled = self._allowance + (now - self._filled) * self.fault.rate
         self._allowance, self._filled = min(filled, max(self.fault.rate, 1.0)), now
