@@ -1,4 +1,4 @@
-"""Take screenshots of every state of the pages, for the README: ``make screenshots``.
+"""Make screenshots of every state of the pages, for the README: ``make screenshots``.
 
 The repository must not contain photographs of people. The pages work with real photographs, and a
 drawn figure replaces each of them before a screenshot is taken.
@@ -67,7 +67,7 @@ class Photographer:
         page.close()
 
     def take(self, page: Page, state: str, *, full_page: bool = True) -> None:
-        """Take a screenshot in each colour scheme."""
+        """Make a screenshot in each colour scheme."""
         page.evaluate("document.activeElement?.blur(); scrollTo(0, 0)")
         page.mouse.move(0, 0)
         page.evaluate(FIGURES)
