@@ -24,7 +24,7 @@ help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 run: $(TO_RUN) ## run the whole service on this machine; FRESH=1 forgets who is registered
-	@$(BIN)/faces run --port $(AWS_PORT) --api-port $(API_PORT) --pages-port $(PAGES_PORT) --data '$(DATA)' $(if $(filter-out 0,$(FRESH)),--fresh)
+	@$(BIN)/faces run --port $(AWS_PORT) --api-port $(API_PORT) --pages-port $(PAGES_PORT) --data '$(DATA)' $(if $(filter-out 0,$(FRESH)),--fresh) $(if $(filter-out 0,$(OPEN)),--open)
 
 IN_PARALLEL = -n auto --maxprocesses 4 --dist loadfile
 

@@ -26,6 +26,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from localaws.credentials import AccessKey
+
 BUCKET, TABLE = "facial-recognition-data-bucket", "face-metadata"
 PEOPLE = 6
 """Number of people in the folder whose photographs are used."""
@@ -198,7 +200,7 @@ def soak(photos: Path, seconds: float, clients: int) -> Outcome:
         try:
             assert server.stdout is not None
             ready = next(line for line in server.stdout if line.startswith("ready "))
-            aws = _sdk(ready.split()[-1], clients)
+            aws = _sdk(ready.split()[-1], AccessKey.kept_in(Path(folder) / "data"), clients)
             workers = [_Client(aws, people, outcome) for _ in range(clients)]
             until = time.monotonic() + seconds
             threads = [threading.Thread(target=w.work, args=(until,)) for w in workers]
@@ -215,7 +217,7 @@ def soak(photos: Path, seconds: float, clients: int) -> Outcome:
     return outcome
 
 
-def _sdk(url: str, connections: int) -> Callable[[str], Any]:
+def _sdk(url: str, key: AccessKey, connections: int) -> Callable[[str], Any]:
     """Return a function that returns the boto3 client of a service. Threads share the clients."""
     config = Config(retries={"total_max_attempts": 1}, max_pool_connections=connections)
 
@@ -225,8 +227,8 @@ def _sdk(url: str, connections: int) -> Callable[[str], Any]:
             service,  # type: ignore[call-overload]
             endpoint_url=url,
             region_name="us-east-1",
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
+            aws_access_key_id=key.access_key_id,
+            aws_secret_access_key=key.secret_access_key,
             config=config,
         )
 

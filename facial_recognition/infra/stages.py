@@ -14,6 +14,13 @@ API = "api_handler"
 """Chalice's name of the function that answers HTTP requests."""
 FORGET = "forget_unverified"
 """The function that runs daily on stages that forget people who are not verified any more."""
+_CREDENTIALS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+)
 _MODEL = "prod"
 """New stages are copies of this one."""
 _RESOURCE_NAMES = {
@@ -145,9 +152,18 @@ def names() -> list[str]:
 def set_environment(stage: str) -> None:
     """Set the environment variables of a stage in this process, unless they are set already.
 
+    A stage on this machine has an access key of its own, which takes the place of the operator's.
+
     Raises:
         UnknownStage: there is no stage of that name; the message lists the stages.
         facial_recognition.checkout.NoCheckout: there is no configuration to read.
     """
-    for name, value in StageConfig(stage).environment.items():
+    environment = StageConfig(stage).environment
+    own_key = environment.get("AWS_SHARED_CREDENTIALS_FILE")
+    if own_key and "AWS_ENDPOINT_URL" not in os.environ:
+        # The stage is on this machine: the operator's own credentials stay out of it.
+        for name in _CREDENTIALS:
+            os.environ.pop(name, None)
+        os.environ.setdefault("AWS_SHARED_CREDENTIALS_FILE", str(checkout.require() / own_key))
+    for name, value in environment.items():
         os.environ.setdefault(name, value)

@@ -16,8 +16,8 @@ Try it from another terminal in this folder, with photographs of your own:
   curl '{api}/register?name=Ada&personId=ada' -H 'Content-Type: image/jpeg' --data-binary @ada.jpg
   curl '{api}/verify' -H 'Content-Type: image/jpeg' --data-binary @somebody.jpg
 
-  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-east-1
-  alias aws='.venv/bin/aws --endpoint-url {aws}'
+  {variables}
+  alias aws=.venv/bin/aws
   aws s3 cp grace.jpg s3://{bucket}/faces/grace/
   aws s3 rm s3://{bucket}/faces/grace/grace.jpg
 
@@ -47,6 +47,8 @@ class Options:
     """Folder for all data; None keeps nothing."""
     fresh: bool
     """Whether to delete the data in the folder first."""
+    open_to_all: bool
+    """Whether all programs, users and web pages may use the ports, without a signature."""
 
 
 def run(options: Options) -> int:
@@ -61,40 +63,61 @@ def run(options: Options) -> int:
 def _run(options: Options) -> int:
     print("starting the embedded AWS ...", flush=True)
     # These imports take seconds. The line above appears before them.
-    from chalicelib.settings import Settings, SettingsError
-    from facial_recognition.infra.pages import PagesConfig
-    from facial_recognition.local.api import LocalApi
-    from facial_recognition.local.pages import LocalPages
-    from facial_recognition.local.project import install
+    from chalicelib.settings import SettingsError
     from localaws.database import DataInUse
     from localaws.ports import PortUnusable
     from localaws.rekognition import ModelUnavailable
-    from localaws.server import EmbeddedAWS
 
     with ExitStack() as running:
         try:
-            aws = EmbeddedAWS(options.port, data=options.data, fresh=options.fresh)
-            running.enter_context(aws)
-            project = install(aws, options.project, options.stage)
-            aws.functions.redeliver()
-            addresses = [f"AWS {aws.url}"]
-            if options.api_port is not None:
-                api = running.enter_context(LocalApi(project, options.api_port))
-                addresses.insert(0, f"API {api.url}")
-                if options.pages_port is not None:
-                    config = PagesConfig(api.url, region=os.environ["AWS_DEFAULT_REGION"])
-                    pages = LocalPages(config, aws.url, options.pages_port)
-                    addresses.insert(0, f"pages {running.enter_context(pages).url}")
-                bucket = Settings.from_environment(os.environ).faces_bucket
-                print(HINTS.format(api=api.url, aws=aws.url, bucket=bucket))
+            hints, addresses = _start(options, running)
         except PortUnusable as error:
             raise CannotRun(f"{error} {_option_of(options, error.port)}") from error
         except DataInUse as error:
             raise CannotRun(f"{error}, or make run DATA=...") from error
         except (ModelUnavailable, SettingsError, RuntimeError) as error:
             raise CannotRun(str(error)) from error
+        print(hints, flush=True)
         foreground.be_ready(*addresses)
     return 0
+
+
+def _start(options: Options, running: ExitStack) -> tuple[str, list[str]]:
+    """Start everything, and return hints for the user, and the addresses."""
+    from chalicelib.settings import Settings
+    from facial_recognition.infra.pages import PagesConfig
+    from facial_recognition.local.api import LocalApi
+    from facial_recognition.local.pages import LocalPages
+    from facial_recognition.local.project import install
+    from localaws.credentials import OPEN_TO_ALL, shell_variables
+    from localaws.server import EmbeddedAWS
+
+    aws = EmbeddedAWS(
+        options.port, data=options.data, fresh=options.fresh, open_to_all=options.open_to_all
+    )
+    running.enter_context(aws)
+    project = install(aws, options.project, options.stage)
+    aws.functions.redeliver()
+    settings = Settings.from_environment(os.environ)
+    hints = running.enter_context(shell_variables(aws.access_key, options.data, aws.url))
+    addresses, guards = [f"AWS {aws.url}"], [aws.guard]
+    origins = [settings.cors_origin] if settings.cors_origin != "*" else []
+    if options.api_port is not None:
+        api = running.enter_context(LocalApi(project, options.api_port))
+        addresses.insert(0, f"API {api.url}")
+        guards.append(api.guard)
+        hints = HINTS.format(api=api.url, variables=hints, bucket=settings.faces_bucket)
+        if options.pages_port is not None:
+            config = PagesConfig(api.url, region=os.environ["AWS_DEFAULT_REGION"])
+            pages = LocalPages(config, aws.url, options.pages_port)
+            addresses.insert(0, f"pages {running.enter_context(pages).url}")
+            guards.append(pages.guard)
+            origins += [f"http://{name}:{pages.port}" for name in ("127.0.0.1", "localhost")]
+    for guard in guards:
+        guard.admit(*origins)
+        if options.open_to_all:
+            guard.open()
+    return f"{hints}\n{OPEN_TO_ALL}" if options.open_to_all else hints, addresses
 
 
 def _option_of(options: Options, port: int) -> str:

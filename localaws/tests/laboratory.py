@@ -17,7 +17,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from localaws.account import ACCESS_KEY_ID, ACCOUNT_ID, REGION, SECRET_ACCESS_KEY
+from localaws.account import ACCOUNT_ID, REGION
 from localaws.server import EmbeddedAWS
 
 TRUST = {
@@ -67,7 +67,8 @@ class Laboratory:
 
     def client(self, service: str, session: Any = None) -> Any:
         """Return a client that may do everything, or only as much as the session of a role."""
-        keys: tuple[str, ...] = (ACCESS_KEY_ID, SECRET_ACCESS_KEY)
+        own = self.aws.access_key
+        keys: tuple[str, ...] = (own.access_key_id, own.secret_access_key)
         if session is not None:
             keys = (session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"])
         config = botocore.config.Config(
@@ -88,8 +89,8 @@ class Laboratory:
             "dynamodb",
             endpoint_url=self.aws.url,
             region_name=REGION,
-            aws_access_key_id=ACCESS_KEY_ID,
-            aws_secret_access_key=SECRET_ACCESS_KEY,
+            aws_access_key_id=self.aws.access_key.access_key_id,
+            aws_secret_access_key=self.aws.access_key.secret_access_key,
         )
 
     def clear(self) -> None:

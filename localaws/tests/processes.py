@@ -1,5 +1,6 @@
 """Processes that tests start as a user does by hand."""
 
+import configparser
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import boto3
 import pytest
 
 PATIENCE = 60.0
@@ -50,6 +52,19 @@ def wait_for(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
         if found := re.search(pattern, line):
             return found
     pytest.fail(f"ended without {pattern}:\n{''.join(printed)}")
+
+
+def session_of(process: subprocess.Popen[str]) -> boto3.Session:
+    """Return a session with the key in the file that a process names when it starts."""
+    path = wait_for(process, r"AWS_SHARED_CREDENTIALS_FILE=(\S+)")[1]
+    return session_with(Path(path))
+
+
+def session_with(credentials: Path) -> boto3.Session:
+    """Return a session with the key in a credentials file."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(credentials)
+    return boto3.Session(**parser["default"], region_name="us-east-1")
 
 
 def finished(*command: str) -> subprocess.CompletedProcess[str]:

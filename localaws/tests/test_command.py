@@ -2,14 +2,14 @@
 
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
-from processes import LOCALAWS, finished, started, wait_for
+from processes import LOCALAWS, finished, session_of, started, wait_for
 from sample_photographs import photograph
 
 WITHOUT_EXTRA = (
@@ -30,21 +30,16 @@ runpy.run_module("localaws", run_name="__main__", alter_sys=True)
 """The command in an environment without the packages of the extra ``aws``."""
 
 
-def client(url: str) -> Any:
-    return boto3.client(
-        "rekognition",
-        endpoint_url=url,
-        region_name="us-east-1",
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
-    )
+def client(process: subprocess.Popen[str]) -> Any:
+    session = session_of(process)
+    url = wait_for(process, r"^ready Rekognition (\S+)$")[1]
+    return session.client("rekognition", endpoint_url=url)
 
 
 def test_rekognition_alone_needs_nothing_of_the_extra() -> None:
     with started(*WITHOUT_EXTRA, "--only", "rekognition", "--port", "0") as process:
-        url = wait_for(process, r"^ready Rekognition (\S+)$")[1]
         image = {"Bytes": photograph("obama.jpg")}
-        (face,) = client(url).detect_faces(Image=image)["FaceDetails"]
+        (face,) = client(process).detect_faces(Image=image)["FaceDetails"]
         process.send_signal(signal.SIGTERM)
         process.communicate()
 
@@ -100,7 +95,7 @@ def test_a_folder_in_use_is_an_error_of_one_line(tmp_path: Path) -> None:
 def test_rekognition_alone_keeps_its_data(tmp_path: Path) -> None:
     command = (*LOCALAWS, "--only", "rekognition", "--port", "0", "--data", str(tmp_path))
     with started(*command) as process:
-        rekognition = client(wait_for(process, r"^ready Rekognition (\S+)$")[1])
+        rekognition = client(process)
         rekognition.create_collection(CollectionId="club")
         image = {"Bytes": photograph("obama.jpg")}
         rekognition.index_faces(CollectionId="club", Image=image)
@@ -108,7 +103,7 @@ def test_rekognition_alone_keeps_its_data(tmp_path: Path) -> None:
         process.wait()
 
     with started(*command) as process:
-        rekognition = client(wait_for(process, r"^ready Rekognition (\S+)$")[1])
+        rekognition = client(process)
         image = {"Bytes": photograph("obama2.jpg")}
         found = rekognition.search_faces_by_image(CollectionId="club", Image=image)
         with pytest.raises(rekognition.exceptions.InvalidS3ObjectException):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from laboratory import ECHO, IAM, Api, Laboratory, signed
-from localaws.account import ACCESS_KEY_ID, ACCOUNT_ID, SECRET_ACCESS_KEY
+from localaws.account import ACCOUNT_ID
 from localaws.services.apigateway import rest_apis
 
 ANSWERS_WHAT_IT_IS_TOLD = """
@@ -181,10 +181,13 @@ def test_a_usage_plan_limits_how_often_a_key_is_used(laboratory: Laboratory) -> 
 def test_an_api_can_ask_for_signatures(laboratory: Laboratory) -> None:
     api = laboratory.api(laboratory.function(ECHO), **IAM)
 
-    assert api.send(headers=signed(api, ACCESS_KEY_ID, SECRET_ACCESS_KEY)).status_code == 201
-    for headers in ({}, signed(api, "AKIA", "secret"), signed(api, ACCESS_KEY_ID, "wrong")):
+    own = laboratory.aws.access_key
+    keys = (own.access_key_id, own.secret_access_key)
+
+    assert api.send(headers=signed(api, *keys)).status_code == 201
+    for headers in ({}, signed(api, "AKIA", "secret"), signed(api, own.access_key_id, "wrong")):
         assert api.send(headers=headers).status_code == 403
-    other_body = signed(api, ACCESS_KEY_ID, SECRET_ACCESS_KEY)
+    other_body = signed(api, *keys)
     assert api.send(headers=other_body, data="changed").status_code == 403
 
 

@@ -12,13 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 import requests
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from processes import LOCALAWS, started, wait_for
+from processes import LOCALAWS, session_of, started, wait_for
 from sample_photographs import photograph, resized
 
 BUCKET, TABLE, COLLECTION = "bucket", "table", "collection"
@@ -30,6 +29,7 @@ class Server:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
+        self._session = session_of(process)
         self.url = wait_for(process, r"^ready \S+ (\S+)$")[1]
         self.s3 = self._client("s3")
         self.dynamodb = self._client("dynamodb")
@@ -37,12 +37,9 @@ class Server:
         self.rekognition = self._client("rekognition")
 
     def _client(self, service: str) -> Any:
-        return boto3.client(
+        return self._session.client(
             service,
             endpoint_url=self.url,
-            region_name="us-east-1",
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
             config=Config(
                 retries={"total_max_attempts": 1},
                 max_pool_connections=32,

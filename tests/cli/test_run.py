@@ -10,10 +10,9 @@ import boto3
 import pytest
 import requests
 
-from localaws.account import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
 from sample_photographs import photograph
 from tests.cli.conftest import Faces
-from tests.support.processes import PATIENCE, started, wait_for, wait_until_gone
+from tests.support.processes import PATIENCE, session_of, started, wait_for, wait_until_gone
 from tests.support.service import COLLECTION
 
 FACES = str(Path(sys.executable).with_name("faces"))
@@ -26,6 +25,7 @@ FACES = str(Path(sys.executable).with_name("faces"))
 )
 def test_the_service_runs_by_each_name_of_the_command(program: tuple[str, ...]) -> None:
     with started(*program, "run", "--port", "0", "--api-port", "0") as process:
+        session = session_of(process)
         api, aws = wait_for(process, r"^ready API (\S+) AWS (\S+)$").groups()
         answer = requests.post(
             f"{api}/register",
@@ -35,7 +35,7 @@ def test_the_service_runs_by_each_name_of_the_command(program: tuple[str, ...]) 
             timeout=PATIENCE,
         )
         assert answer.status_code == 201, answer.text
-        wait_for_a_face(aws)  # a worker has indexed it
+        wait_for_a_face(session, aws)  # a worker has indexed it
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does after Ctrl-C
         output, _ = process.communicate()
 
@@ -45,8 +45,7 @@ def test_the_service_runs_by_each_name_of_the_command(program: tuple[str, ...]) 
         wait_until_gone(process.pid)
 
 
-def wait_for_a_face(aws: str) -> None:
-    session = boto3.Session(ACCESS_KEY_ID, SECRET_ACCESS_KEY, region_name=REGION)
+def wait_for_a_face(session: boto3.Session, aws: str) -> None:
     rekognition = session.client("rekognition", endpoint_url=aws)
     until = time.monotonic() + PATIENCE
     while not rekognition.list_faces(CollectionId=COLLECTION)["Faces"]:

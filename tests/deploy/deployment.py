@@ -15,7 +15,9 @@ import boto3
 import requests
 
 from chalicelib.settings import Settings
-from localaws.account import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
+from control import control
+from localaws.account import REGION
+from localaws.credentials import ACCESS_KEY_ID, AccessKey
 from tests.infra.project import BUCKET, ProjectCopy
 
 ROOT = Path(__file__).parent.parent.parent
@@ -28,16 +30,16 @@ TIMEOUT = 60.0
 class Deployment:
     """What was deployed, as its users see it, and AWS behind it."""
 
-    def __init__(self, aws_url: str, folder: Path) -> None:
+    def __init__(self, aws_url: str, key: AccessKey, folder: Path) -> None:
         self.aws_url = aws_url
         self.folder = folder
         self.environment = {
             **{name: value for name, value in os.environ.items() if name[:4] != "AWS_"},
             "AWS_ENDPOINT_URL": aws_url,
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+            **key.environment,
             "AWS_DEFAULT_REGION": REGION,
         }
+        self._session = boto3.Session(key.access_key_id, key.secret_access_key, region_name=REGION)
         self.copy = ProjectCopy(folder)
         stage = self.copy.stage()
         stage.environment.update(FORGET_AFTER_DAYS="30", VERIFICATIONS_NOTED_SINCE="2020-01-01")
@@ -53,9 +55,7 @@ class Deployment:
 
     def client(self, service: str) -> Any:
         """Return a client that may do everything."""
-        return boto3.Session(ACCESS_KEY_ID, SECRET_ACCESS_KEY, region_name=REGION).client(
-            service, endpoint_url=self.aws_url
-        )
+        return self._session.client(service, endpoint_url=self.aws_url)  # type: ignore[call-overload]
 
     @property
     def settings(self) -> Settings:
@@ -179,14 +179,12 @@ class Deployment:
 
     def settle(self) -> None:
         """Wait until no event is left to be handled."""
-        assert requests.get(f"{self.aws_url}/_localaws/quiet", timeout=TIMEOUT).ok
+        control(self._session, self.aws_url, "quiet")
 
     def asked(self) -> list[dict[str, Any]]:
         """Return what the roles of the functions have needed."""
         self.settle()
-        found: list[dict[str, Any]] = requests.get(
-            f"{self.aws_url}/_localaws/permissions", timeout=TIMEOUT
-        ).json()
+        found: list[dict[str, Any]] = control(self._session, self.aws_url, "permissions")
         return found
 
 
@@ -203,7 +201,8 @@ def deployed(folder: Path) -> Iterator[Deployment]:
     assert embedded.stdin is not None
     assert embedded.stdout is not None
     try:
-        yield Deployment(embedded.stdout.readline().strip(), folder)
+        aws_url, secret = embedded.stdout.readline().split()
+        yield Deployment(aws_url, AccessKey(ACCESS_KEY_ID, secret), folder)
     finally:
         embedded.stdin.close()
         assert embedded.wait(timeout=TIMEOUT) == 0

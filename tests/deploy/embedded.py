@@ -8,7 +8,7 @@ from localaws.server import EmbeddedAWS, clear_environment
 def main() -> None:
     clear_environment()
     with EmbeddedAWS(retry_delays=(0.05, 0.05)) as aws:
-        print(aws.url, flush=True)
+        print(aws.url, aws.access_key.secret_access_key, flush=True)
         sys.stdin.read()
 
 

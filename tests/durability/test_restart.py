@@ -7,10 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import boto3
-
 from sample_photographs import photograph
-from tests.support.processes import run_service, started, wait_for
+from tests.support.processes import run_service, session_of, started, wait_for
 
 BUCKET, TABLE, COLLECTION = "facial-recognition-data-bucket", "face-metadata", "face-collection"
 
@@ -20,19 +18,14 @@ class Running:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
+        self._session = session_of(process)
         self._url = wait_for(process, r"^ready \S+ (\S+)$")[1]
         self.s3 = self._client("s3")
         self.dynamodb = self._client("dynamodb")
         self.rekognition = self._client("rekognition")
 
     def _client(self, service: str) -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=self._url,
-            region_name="us-east-1",
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
-        )
+        return self._session.client(service, endpoint_url=self._url)
 
     def kill(self) -> None:
         """Kill the process; its children notice it by themselves."""

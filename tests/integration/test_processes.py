@@ -11,11 +11,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import boto3
 import pytest
 import requests
 
-from localaws.account import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
+from localaws.account import REGION
+from localaws.credentials import VARIABLE
 from localaws.ports import PortUnusable, listen
 from sample_photographs import photograph
 from tests.infra.project import ProjectCopy
@@ -24,6 +24,7 @@ from tests.support.processes import (
     PATIENCE,
     localaws,
     run_service,
+    session_of,
     started,
     wait_for,
     wait_until_gone,
@@ -107,8 +108,8 @@ def test_the_local_service_forgets_people_as_well(
 ) -> None:
     command = run_service("--port", "0", "--api-port", "0", "--data", str(tmp_path / "data"))
     with started(*command) as process:
+        session = session_of(process)
         url = wait_for(process, r"^ready API \S+ AWS (\S+)$")[1]
-        session = boto3.Session(ACCESS_KEY_ID, SECRET_ACCESS_KEY, region_name=REGION)
         record = {
             "faceId": "image#faces/obama/1.jpg",
             "personId": "obama",
@@ -127,8 +128,8 @@ def test_the_local_service_forgets_people_as_well(
 
 def test_the_service_can_be_deployed_to_an_empty_embedded_aws(tmp_path: Path) -> None:
     with started(*localaws("--port", "0")) as process:
+        credentials = {VARIABLE: wait_for(process, rf"{VARIABLE}=(\S+)")[1]}
         url = wait_for(process, r"^ready AWS (\S+)$")[1]
-        credentials = {"AWS_ACCESS_KEY_ID": ACCESS_KEY_ID, "AWS_SECRET_ACCESS_KEY": "local"}
         where = {"AWS_ENDPOINT_URL": url, "AWS_DEFAULT_REGION": REGION}
 
         done = ProjectCopy(tmp_path).run("deploy", **credentials, **where)
@@ -138,7 +139,8 @@ def test_the_service_can_be_deployed_to_an_empty_embedded_aws(tmp_path: Path) ->
 
 
 def test_chalice_local_can_run_on_the_same_embedded_aws(tmp_path: Path) -> None:
-    with started(*run_service("--port", "0")) as aws:
+    data = tmp_path / "data"
+    with started(*run_service("--port", "0", "--data", str(data))) as aws:
         url = wait_for(aws, r"^ready AWS (\S+)$")[1]
         project = copy_of_the_project(tmp_path, endpoint=url)
         chalice = Path(sys.executable).parent / "chalice"

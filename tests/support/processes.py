@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from processes import PATIENCE, started, wait_for
+from processes import PATIENCE, session_of, started, wait_for
 from tests.support.paths import ROOT
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "localaws",
     "run_faces",
     "run_service",
+    "session_of",
     "started",
     "wait_for",
     "wait_until_gone",

@@ -33,6 +33,12 @@ def run(
         str | None, typer.Option(help="Folder for all data. Without it, nothing is kept.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete the data in the folder.")] = False,
+    open_to_all: Annotated[
+        bool,
+        typer.Option(
+            "--open", help="Let every program, user and web page use the ports without a signature."
+        ),
+    ] = False,
 ) -> int:
     """Run the service on this machine until Ctrl-C."""
     if pages_port is not None and api_port is None:
@@ -48,6 +54,7 @@ def run(
         pages_port=pages_port,
         data=data,
         fresh=fresh,
+        open_to_all=open_to_all,
     )
     try:
         return runner.run(options)

@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing
 from typing import Final
 
 from localaws import foreground
+from localaws.credentials import OPEN_TO_ALL, AccessKey, shell_variables
 
 _EXTRA: Final = ("moto", "msgspec", "joserfc", "yaml")
 """Modules of the extra ``aws``."""
@@ -37,13 +38,20 @@ def _run(options: argparse.Namespace) -> int:
 
     with ExitStack() as running:
         try:
-            aws = EmbeddedAWS(options.port, data=options.data, fresh=options.fresh)
+            aws = EmbeddedAWS(
+                options.port,
+                data=options.data,
+                fresh=options.fresh,
+                open_to_all=options.open_to_all,
+            )
+            aws.guard.admit(*options.allow_origin)
             running.enter_context(aws)
             aws.functions.redeliver()
         except PortUnusable as error:
             return _fail(f"{error} (--port)")
         except (ModelUnavailable, RuntimeError) as error:
             return _fail(error)
+        _show_key(running, options, aws.access_key, aws.url)
         foreground.be_ready(f"AWS {aws.url}")
     return 0
 
@@ -57,19 +65,31 @@ def _run_rekognition(options: argparse.Namespace) -> int:
 
     with ExitStack() as running:
         try:
-            path = None
+            path, key = None, AccessKey.new()
             if options.data:
                 folder = running.enter_context(
                     closing(DataFolder(options.data, fresh=options.fresh))
                 )
-                path = folder.path / "rekognition.db"
-            server = running.enter_context(RekognitionServer(options.port, path))
+                path, key = folder.path / "rekognition.db", AccessKey.kept_in(folder.path)
+            server = RekognitionServer(options.port, path, None if options.open_to_all else key)
+            server.guard.admit(*options.allow_origin)
+            if options.open_to_all:
+                server.guard.open()
+            running.enter_context(server)
         except PortUnusable as error:
             return _fail(f"{error} (--port)")
         except (ModelUnavailable, RuntimeError) as error:
             return _fail(error)
+        _show_key(running, options, key, server.url)
         foreground.be_ready("Rekognition", server.url)
     return 0
+
+
+def _show_key(running: ExitStack, options: argparse.Namespace, key: AccessKey, url: str) -> None:
+    """Print how a shell gets the key, and a warning if nobody needs it."""
+    print(running.enter_context(shell_variables(key, options.data, url)), flush=True)
+    if options.open_to_all:
+        print(OPEN_TO_ALL, flush=True)
 
 
 def _fail(reason: object) -> int:
@@ -84,6 +104,19 @@ def _options() -> argparse.Namespace:
         "--data", help="folder for all data; without it, data ends with the process"
     )
     parser.add_argument("--fresh", action="store_true", help="delete the data in the folder first")
+    parser.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="let web pages of this origin use the port, such as http://localhost:3000",
+    )
+    parser.add_argument(
+        "--open",
+        action="store_true",
+        dest="open_to_all",
+        help="answer every program, user and web page, signed or not",
+    )
     parser.add_argument("--only", choices=["rekognition"], help="run only this service")
     return parser.parse_args()
 

@@ -1,9 +1,8 @@
-"""The one account of the embedded AWS: its id, region and credentials."""
+"""The one account of the embedded AWS: its id and region."""
 
 REGION = "us-east-1"
 ACCOUNT_ID = "123456789012"
 """moto's account, ``moto.core.models.DEFAULT_ACCOUNT_ID``."""
-ACCESS_KEY_ID = SECRET_ACCESS_KEY = "local"  # noqa: S105 - opens nothing but this process
 
 
 def arn(service: str, resource: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+import moto.moto_server.werkzeug_app
 import moto.s3.notifications
 from moto.core.common_models import BaseModel
 from moto.dynamodb.models import DynamoDBBackend
@@ -57,6 +58,8 @@ def _new_unlisted(cls: type[BaseModel], *_: Any, **__: Any) -> BaseModel:
 
 
 PATCHES: Final = (
+    # moto lets the pages of every site read its answers. S3's own CORS rules stay.
+    Patch(moto.moto_server.werkzeug_app, "DISABLE_GLOBAL_CORS", True),
     # moto lists every object that it has made, for its dashboard and for resets, and so keeps all
     # of them in memory. A server that runs for long must release the objects that nothing else
     # refers to. The list's second use, closing the files of S3's objects, moves to the objects.

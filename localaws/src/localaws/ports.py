@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from localaws.guard import Guard
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
@@ -61,7 +63,7 @@ class QuietRequestHandler(WSGIRequestHandler):
 
 
 class Server:
-    """A WSGI application on an open port, with a thread for each connection.
+    """A WSGI application on an open port, with a thread for each connection and a guard.
 
     As a context manager it starts on entry and stops on exit.
 
@@ -80,11 +82,13 @@ class Server:
         request_handler: type[WSGIRequestHandler] = QuietRequestHandler,
     ) -> None:
         self.port: int = listening.getsockname()[1]
+        self.guard = Guard(app)
+        """Decides which web pages may use the port: at first, only its own."""
         with listening:
             self._server = make_server(
                 HOST,
                 self.port,
-                app,
+                self.guard,
                 threaded=True,
                 request_handler=request_handler,
                 fd=listening.fileno(),  # the server duplicates it

@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from urllib.parse import parse_qsl
-
-import msgspec
 
 from localaws.account import ACCOUNT_ID, REGION
 from localaws.service_models import REST_SERVICES, rest_operation, s3_operation
@@ -30,7 +29,8 @@ _TARGETS: Final = {
 }
 
 
-class Signature(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Signature:
     """The header ``Authorization`` of Signature Version 4, in parts."""
 
     access_key_id: str
@@ -41,7 +41,8 @@ class Signature(msgspec.Struct, frozen=True):
     """The signature itself in hexadecimal digits; empty where the header lacks it."""
 
 
-class AWSRequest(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class AWSRequest:
     """Who calls which operation of which service."""
 
     method: str

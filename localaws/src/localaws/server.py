@@ -19,12 +19,15 @@ from moto.moto_server.werkzeug_app import (
 )
 
 from localaws import moto_patches
-from localaws.account import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
+from localaws.account import REGION
+from localaws.credentials import AccessKey
 from localaws.database import DataFolder
+from localaws.guard import Guard
 from localaws.middleware.control import Control
 from localaws.middleware.faults import Faults
 from localaws.middleware.permissions import Permissions
 from localaws.middleware.persistence import Persistence
+from localaws.middleware.signatures import Signatures
 from localaws.ports import HOST, Server, listen
 from localaws.rekognition import RekognitionApp
 from localaws.services.apigateway.imports import import_rest_api
@@ -32,7 +35,7 @@ from localaws.services.apigateway.rest_apis import RestApis
 from localaws.services.cloudformation.stacks import CloudFormation
 from localaws.services.dynamodb.transactions import AtomicDynamoDB
 from localaws.services.events.schedules import Schedules
-from localaws.services.iam.identities import secret_of, token_of
+from localaws.services.iam.identities import Identities
 from localaws.services.lambda_.account_settings import AccountSettings
 from localaws.services.lambda_.deployed import DeployedFunctions
 from localaws.services.lambda_.event_queue import RETRY_DELAYS, Disorder, Event
@@ -72,6 +75,7 @@ class EmbeddedAWS:
         retry_delays: seconds before the second and third attempt to handle an event.
         data: the folder for all data; None keeps the data in memory.
         fresh: delete the data in the folder first.
+        open_to_all: answer requests without a valid signature, and those of any web page.
 
     Raises:
         localaws.ports.PortUnusable: the server cannot listen on the port.
@@ -86,9 +90,13 @@ class EmbeddedAWS:
         *,
         data: str | None = None,
         fresh: bool = False,
+        open_to_all: bool = False,
     ) -> None:
         with ExitStack() as opened:
             folder = _opened(data, opened, fresh=fresh) if data else None
+            self.access_key = AccessKey.kept_in(folder) if folder else AccessKey.new()
+            self._identities = Identities(self.access_key)
+            self._open_to_all = open_to_all
             self.rekognition = RekognitionApp(
                 read_object, path=folder and folder / "rekognition.db"
             )
@@ -110,24 +118,28 @@ class EmbeddedAWS:
             self._processes: list[FunctionProcesses] = []
             self._schedules = Schedules(partial(self._notify, "events.amazonaws.com"))
             self.faults = Faults(self._kill)
-            self.permissions = Permissions()
+            self.permissions = Permissions(self._identities)
             self.account_settings = AccountSettings()
-            self.stacks = CloudFormation(_OwnSession(self.url))
+            self.stacks = CloudFormation(_OwnSession(self.url, self.access_key))
             moto = DomainDispatcherApplication(create_backend_app)
             app = chain(self._layers(), moto)
             self._server = Server(listening, app, "localaws", _RequestHandler)
+            if open_to_all:
+                self.guard.open()
             self._resources = opened.pop_all()
 
     def _layers(self) -> list[Layer]:
         """Return the layers above moto, in the order in which a request goes through them."""
+        identities = self._identities
         return [
-            Control(self.faults, self.functions, self.permissions),
+            *([] if self._open_to_all else [Signatures(identities)]),
+            Control(self.faults, self.functions, self.permissions, identities),
             self.faults,
-            RestApis(self.deployed),
+            RestApis(self.deployed, identities),
             self.permissions,
             RekognitionRequests(self.rekognition),
             Invocations(self.functions),
-            PostPolicies(secret_of, token_of),
+            PostPolicies(identities.secret_of, identities.token_of),
             S3Notifications(self._notify_of_bucket),
             self.account_settings,
             self.stacks,
@@ -147,10 +159,14 @@ class EmbeddedAWS:
         """The environment variables that lead boto3, the AWS CLI and any other SDK here."""
         return {
             "AWS_ENDPOINT_URL": self.url,
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+            **self.access_key.environment,
             "AWS_DEFAULT_REGION": REGION,
         }
+
+    @property
+    def guard(self) -> Guard:
+        """Decides which web pages may use the port: at first, none."""
+        return self._server.guard
 
     def attach(self, processes: FunctionProcesses) -> None:
         """Let scripted crashes kill these processes, and end them when the server stops."""
@@ -223,11 +239,14 @@ def _opened(data: str, opened: ExitStack, *, fresh: bool) -> Path:
 class _OwnSession(boto3.Session):
     """A session whose clients call this server, in any environment of the process."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: AccessKey) -> None:
         session = botocore.session.Session()
         session.set_config_variable("user_agent_appid", "cloudformation")
         super().__init__(
-            ACCESS_KEY_ID, SECRET_ACCESS_KEY, region_name=REGION, botocore_session=session
+            key.access_key_id,
+            key.secret_access_key,
+            region_name=REGION,
+            botocore_session=session,
         )
         self._url = url
 

@@ -1,7 +1,8 @@
 """The control API of the embedded AWS, over HTTP below ``/_localaws/``.
 
 It scripts faults, disturbs the delivery of events, and tells two things that AWS does not: which
-permissions roles have used, and when all events are handled.
+permissions roles have used, and when all events are handled. Its requests are signed like those to
+AWS, for any service and by a key without limits.
 """
 
 from collections.abc import Iterable
@@ -14,6 +15,8 @@ from werkzeug.wrappers import Request, Response
 
 from localaws.middleware.faults import Fault, Faults
 from localaws.middleware.permissions import Permissions
+from localaws.request import request_of
+from localaws.services.iam.identities import Identities
 from localaws.services.lambda_.event_queue import Disorder
 from localaws.services.lambda_.functions import Functions
 
@@ -44,7 +47,14 @@ class Control:
     ``GET /_localaws/quiet`` answers when all events are handled and all logs are written.
     """
 
-    def __init__(self, faults: Faults, functions: Functions, permissions: Permissions) -> None:
+    def __init__(
+        self,
+        faults: Faults,
+        functions: Functions,
+        permissions: Permissions,
+        identities: Identities,
+    ) -> None:
+        self._identities = identities
         self._faults = faults
         self._functions = functions
         self._permissions = permissions
@@ -65,6 +75,9 @@ class Control:
         answer_to = self._routes.get(environ.get("PATH_INFO", ""))
         if answer_to is None:
             return inner(environ, start_response)
+        if self._is_restricted(environ):
+            refused = Response("The session of a role may not use the control API.\n", 403)
+            return refused(environ, start_response)
         request = Request(environ)
         try:
             answer = answer_to(request)
@@ -72,6 +85,11 @@ class Control:
         except msgspec.DecodeError as error:
             response = Response(f"{error}\n", 400)
         return response(environ, start_response)
+
+    def _is_restricted(self, environ: "WSGIEnvironment") -> bool:
+        key = request_of(environ).access_key_id
+        principal = self._identities.principal_of(key) if key else None
+        return principal is not None and principal.documents is not None
 
     def _on_faults(self, request: Request) -> Any:
         if request.method == "DELETE":

@@ -12,7 +12,7 @@ from localaws.refusals import RequestRefused, access_denied, error_response
 from localaws.request import AWSRequest, request_of
 from localaws.services.dynamodb import permissions as dynamodb
 from localaws.services.iam import permissions as iam
-from localaws.services.iam.identities import Principal, principal_of
+from localaws.services.iam.identities import Identities, Principal
 from localaws.services.iam.permissions import Need, UnknownNeeds
 from localaws.services.iam.policies import PolicyNotUnderstood
 from localaws.services.logs import permissions as logs
@@ -54,7 +54,8 @@ class Permissions:
     everything.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, identities: Identities) -> None:
+        self._identities = identities
         self._roles: dict[str, Principal] = {}
         self._role_of: Callable[[str], str | None] = lambda caller: caller
         self.asked: deque[Check] = deque(maxlen=MOST_KEPT)
@@ -108,7 +109,7 @@ class Permissions:
             if restricted is not None:
                 return restricted
         access_key_id = form.access_key_id if form else request.access_key_id
-        return principal_of(access_key_id) if access_key_id else None
+        return self._identities.principal_of(access_key_id) if access_key_id else None
 
     def _demand(self, request: AWSRequest, principal: Principal, need: Need) -> None:
         """Evaluate and record one need.

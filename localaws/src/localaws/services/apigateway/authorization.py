@@ -15,8 +15,8 @@ from moto.apigateway.models import Method
 from localaws.account import ACCOUNT_ID, REGION
 from localaws.request import request_of
 from localaws.services.apigateway.responses import ApiCall, GatewayRefusal
-from localaws.services.iam.identities import principal_of
-from localaws.services.iam.signatures import is_signed
+from localaws.services.iam.identities import Identities
+from localaws.services.iam.signatures import SignatureRefused, check
 
 _POOL = re.compile(r"arn:aws:cognito-idp:[^:]+:[^:]*:userpool/(.+)")
 
@@ -30,7 +30,7 @@ class Caller:
     """The claims of a Cognito user's token; None for other callers."""
 
 
-def authorize(call: ApiCall, method: Method) -> Caller:
+def authorize(call: ApiCall, method: Method, identities: Identities) -> Caller:
     """Check that the caller may call a method, and return the facts about the caller.
 
     Raises:
@@ -40,7 +40,7 @@ def authorize(call: ApiCall, method: Method) -> Caller:
     if kind == "NONE":
         return Caller()
     if kind == "AWS_IAM":
-        return _check_signature(call)
+        return _check_signature(call, identities)
     if kind == "COGNITO_USER_POOLS":
         authorizer = call.api.authorizers.get(str(method.authorizer_id))
         pools = authorizer.provider_arns if authorizer else None
@@ -48,16 +48,18 @@ def authorize(call: ApiCall, method: Method) -> Caller:
     raise GatewayRefusal("AUTHORIZER_CONFIGURATION_ERROR")
 
 
-def _check_signature(call: ApiCall) -> Caller:
+def _check_signature(call: ApiCall, identities: Identities) -> Caller:
     access_key_id = request_of(call.request.environ).access_key_id
     if access_key_id is None:
         raise GatewayRefusal("MISSING_AUTHENTICATION_TOKEN")
-    principal = principal_of(access_key_id)
+    principal = identities.principal_of(access_key_id)
     if principal is None:
         message = "The security token included in the request is invalid."
         raise GatewayRefusal("DEFAULT_4XX", message)
-    if not is_signed(call.request.environ, call.body, "execute-api"):
-        raise GatewayRefusal("INVALID_SIGNATURE")
+    try:
+        check(call.request.environ, identities, "execute-api")
+    except SignatureRefused:
+        raise GatewayRefusal("INVALID_SIGNATURE") from None
     resource = call.arn
     if not principal.may("execute-api:Invoke", resource):
         raise GatewayRefusal(

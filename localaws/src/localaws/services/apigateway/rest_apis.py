@@ -15,10 +15,12 @@ from moto.apigateway.models import Integration, Method, Resource, RestAPI
 from werkzeug.wrappers import Request, Response
 
 from localaws.account import ACCOUNT_ID, REGION
+from localaws.request import request_of
 from localaws.services.apigateway import proxy
 from localaws.services.apigateway.authorization import authorize
 from localaws.services.apigateway.responses import ApiCall, GatewayRefusal, gateway_response
 from localaws.services.apigateway.usage import Usage
+from localaws.services.iam.identities import Identities
 from localaws.services.lambda_.deployed import DeployedFunctions
 from localaws.services.lambda_.errors import FunctionError, TooManyRequests
 from localaws.wsgi import read_body
@@ -35,7 +37,7 @@ MOST_BYTES = 10 * 1024 * 1024
 MOST_EVENT_BYTES = 6 * 1024 * 1024
 """The most bytes of the event for a function."""
 
-_PATH = re.compile(r"/restapis/([^/]+)/([^/]+)/_user_request_(/.*)?")
+_PATH = re.compile(r"/restapis/([^/]+)/([^/]+)/_user_request_(/.*)?", re.DOTALL)
 _FUNCTION = re.compile(r".*:function:([^:/]+)(?::[^/]+)?/invocations")
 _ANY_METHOD = ("ANY", "X-AMAZON-APIGATEWAY-ANY-METHOD")
 
@@ -43,8 +45,9 @@ _ANY_METHOD = ("ANY", "X-AMAZON-APIGATEWAY-ANY-METHOD")
 class RestApis:
     """Layer that answers requests to the stages of the REST APIs in moto."""
 
-    def __init__(self, functions: DeployedFunctions) -> None:
+    def __init__(self, functions: DeployedFunctions, identities: Identities) -> None:
         self._functions = functions
+        self._identities = identities
         self._usage = Usage()
 
     def __call__(
@@ -54,12 +57,10 @@ class RestApis:
         inner: "WSGIApplication",
     ) -> Iterable[bytes]:
         """Answer a request to a stage; pass on all others."""
-        if "_user_request_" not in environ.get("PATH_INFO", ""):
-            return inner(environ, start_response)
-        request = Request(environ)
-        path = _PATH.fullmatch(request.path)
+        path = _PATH.fullmatch(request_of(environ).path)
         if path is None:
             return inner(environ, start_response)
+        request = Request(environ)
         size = int(environ.get("CONTENT_LENGTH") or 0)
         # A larger body is not read; the connection ends with the answer.
         body = read_body(environ) if size <= MOST_BYTES else b""
@@ -68,7 +69,8 @@ class RestApis:
         if api is None or path[2] not in api.stages:
             answer = Response('{"message":"Forbidden"}', 403, content_type="application/json")
             return answer(environ, start_response)
-        call = ApiCall(api, path[2], path[3] or "/", request, body, str(uuid.uuid4()))
+        called = request.path.partition("/_user_request_")[2]
+        call = ApiCall(api, path[2], called or "/", request, body, str(uuid.uuid4()))
         try:
             if size > MOST_BYTES:
                 raise GatewayRefusal("REQUEST_TOO_LARGE")
@@ -82,7 +84,7 @@ class RestApis:
     def _answer(self, call: ApiCall) -> Response:
         resource, parameters = _resource(call.api, call.path)
         method = _method(resource, call.request.method)
-        caller = authorize(call, method)
+        caller = authorize(call, method, self._identities)
         key = self._usage.check(call) if method.api_key_required else {}
         call = replace(call, identity={**caller.identity, **key}, claims=caller.claims)
         integration = method.method_integration
@@ -112,6 +114,11 @@ class RestApis:
         except Exception as error:
             logger.exception("%s could not be run", function)
             raise GatewayRefusal("DEFAULT_5XX") from error
+
+
+def is_for_a_stage(path: str) -> bool:
+    """Return whether a path is below the address of a deployed stage."""
+    return _PATH.fullmatch(path) is not None
 
 
 def _in_background(functions: DeployedFunctions, name: str, payload: bytes) -> "Future[bytes]":

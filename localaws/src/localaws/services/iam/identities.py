@@ -7,8 +7,10 @@ from typing import Any
 
 import moto.backends
 from moto.iam.models import ManagedPolicy, Role
+from moto.sts.models import AssumedRole
 
-from localaws.account import ACCESS_KEY_ID, ACCOUNT_ID, SECRET_ACCESS_KEY
+from localaws.account import ACCOUNT_ID
+from localaws.credentials import AccessKey
 from localaws.services.iam.policies import Policy
 
 
@@ -33,35 +35,49 @@ class Principal:
         return Policy.parse(*self.documents or ())
 
 
-def secret_of(access_key_id: str) -> str | None:
-    """Return the secret of an access key of this server, of IAM or of STS; None if unknown."""
-    if access_key_id == ACCESS_KEY_ID:
-        return SECRET_ACCESS_KEY
-    iam = moto.backends.get_backend("iam")[ACCOUNT_ID]["aws"]
-    key = iam.access_keys.get(access_key_id)
-    return str(key.secret_access_key) if key else None
+class Identities:
+    """The access keys that the account knows: the installation's own, and those of IAM and STS.
 
+    Args:
+        own: the key that may do everything.
+    """
 
-def token_of(access_key_id: str) -> str | None:
-    """Return the session token of temporary credentials; None for permanent ones."""
-    sts = moto.backends.get_backend("sts")[ACCOUNT_ID]["aws"]
-    session = sts.get_assumed_role_from_access_key(access_key_id)
-    return str(session.session_token) if session else None
+    def __init__(self, own: AccessKey) -> None:
+        self._own = own
 
-
-def principal_of(access_key_id: str) -> Principal | None:
-    """Return the owner of an access key; None if nobody owns it."""
-    if access_key_id == ACCESS_KEY_ID:
-        return Principal(f"arn:aws:iam::{ACCOUNT_ID}:root", None)
-    sts = moto.backends.get_backend("sts")[ACCOUNT_ID]["aws"]
-    session = sts.get_assumed_role_from_access_key(access_key_id)
-    if session is not None:
+    def secret_of(self, access_key_id: str) -> str | None:
+        """Return the secret of an access key; None if nobody owns the key."""
+        if own := self._own.secret_of(access_key_id):
+            return own
+        session = _session(access_key_id)
+        if session is not None:
+            return str(session.secret_access_key)
         iam = moto.backends.get_backend("iam")[ACCOUNT_ID]["aws"]
-        roles = [role for role in iam.get_roles() if role.arn == session.role_arn]
-        return Principal(session.arn, _documents(roles[0]) if roles else ())
-    if secret_of(access_key_id) is not None:
-        return Principal(f"arn:aws:iam::{ACCOUNT_ID}:user/{access_key_id}", None)
-    return None
+        key = iam.access_keys.get(access_key_id)
+        return str(key.secret_access_key) if key else None
+
+    def token_of(self, access_key_id: str) -> str | None:
+        """Return the session token of temporary credentials; None for permanent ones."""
+        session = _session(access_key_id)
+        return str(session.session_token) if session else None
+
+    def principal_of(self, access_key_id: str) -> Principal | None:
+        """Return the owner of an access key; None if nobody owns it."""
+        if access_key_id == self._own.access_key_id:
+            return Principal(f"arn:aws:iam::{ACCOUNT_ID}:root", None)
+        session = _session(access_key_id)
+        if session is not None:
+            iam = moto.backends.get_backend("iam")[ACCOUNT_ID]["aws"]
+            roles = [role for role in iam.get_roles() if role.arn == session.role_arn]
+            return Principal(session.arn, _documents(roles[0]) if roles else ())
+        if self.secret_of(access_key_id) is not None:
+            return Principal(f"arn:aws:iam::{ACCOUNT_ID}:user/{access_key_id}", None)
+        return None
+
+
+def _session(access_key_id: str) -> AssumedRole | None:
+    sts = moto.backends.get_backend("sts")[ACCOUNT_ID]["aws"]
+    return sts.get_assumed_role_from_access_key(access_key_id)
 
 
 def _documents(role: Role) -> tuple[Any, ...]:
