@@ -39,6 +39,7 @@ class LocalPages(Server):
             "Cache-Control": "no-cache",
         }
         super().__init__(listen(port), self._serve, "pages")
+        self.guard.admit_links()
 
     def _serve(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"

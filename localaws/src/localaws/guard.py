@@ -31,10 +31,15 @@ class Guard:
         self._app = app
         self._origins: set[str] = set()
         self._open = False
+        self._has_pages = False
 
     def admit(self, *origins: str) -> None:
         """Pass on the requests of pages of these origins too, such as ``http://localhost:3000``."""
         self._origins.update(origins)
+
+    def admit_links(self) -> None:
+        """Pass on requests of people who follow a link from any site to a page on this port."""
+        self._has_pages = True
 
     def open(self) -> None:
         """Pass on every request."""
@@ -52,22 +57,20 @@ class Guard:
 
     def _reason_to_refuse(self, environ: "WSGIEnvironment") -> str | None:
         host = environ.get("HTTP_HOST", "")
-        if not _LOOPBACK.fullmatch(host):
-            return "this port has the name localhost or 127.0.0.1, and the request another."
+        if not _LOOPBACK.fullmatch(host) or not environ["REQUEST_URI"].startswith("/"):
+            return "this port has the name 127.0.0.1 or localhost, and the request another."
         origin = environ.get("HTTP_ORIGIN")
         if origin is not None:
-            own = f"http://{host}"
-            if origin.lower() == own.lower() or origin in self._origins:
-                return None
-            return "pages of another site may not use this port."
-        site = environ.get("HTTP_SEC_FETCH_SITE", "none")
-        if site in ("none", "same-origin") or _is_link(environ):
-            return None
-        return "pages of another site may not use this port."
+            is_known = origin == f"http://{host.lower()}" or origin in self._origins
+        else:
+            site = environ.get("HTTP_SEC_FETCH_SITE", "none")
+            is_link = self._has_pages and _is_link(environ)
+            is_known = site in ("none", "same-origin") or is_link
+        return None if is_known else "pages of another site may not use this port."
 
 
 def _is_link(environ: "WSGIEnvironment") -> bool:
-    """Return whether a person followed a link, whose page cannot read the answer."""
+    """Return whether a person follows a link: the page with the link cannot read the answer."""
     return (
         environ["REQUEST_METHOD"] == "GET"
         and environ.get("HTTP_SEC_FETCH_MODE") == "navigate"

@@ -13,6 +13,7 @@ from typing import Any, Final
 import moto.moto_server.werkzeug_app
 import moto.s3.notifications
 from moto.core.common_models import BaseModel
+from moto.core.responses import BaseResponse
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.table import Table
 from moto.s3.models import FakeKey, S3Backend
@@ -57,7 +58,20 @@ def _new_unlisted(cls: type[BaseModel], *_: Any, **__: Any) -> BaseModel:
     return object.__new__(cls)
 
 
+_get_action = BaseResponse._get_action
+
+
+def _get_named_action(response: BaseResponse) -> str:
+    """Return the operation that a header names, where moto first looks for ``Action=`` in the body.
+
+    A text in a JSON body could name another operation than the one that was checked.
+    """
+    target = response.headers.get("X-Amz-Target")
+    return str(target).rpartition(".")[2] if target else str(_get_action(response) or "")
+
+
 PATCHES: Final = (
+    Patch(BaseResponse, "_get_action", _get_named_action),
     # moto lets the pages of every site read its answers. S3's own CORS rules stay.
     Patch(moto.moto_server.werkzeug_app, "DISABLE_GLOBAL_CORS", True),
     # moto lists every object that it has made, for its dashboard and for resets, and so keeps all

@@ -18,7 +18,7 @@ Protocol: TypeAlias = Literal["rest-xml", "query", "json", "rest-json"]
 _PARSED: Final = "localaws.request"
 _SIGNATURE: Final = re.compile(
     r"AWS4-HMAC-SHA256 Credential=(?P<key>[^/,]+)/\d{8}/(?P<region>[^/,]+)/(?P<service>[^/,]+)"
-    r"/aws4_request(?:, ?SignedHeaders=(?P<headers>[^,]+), ?Signature=(?P<signature>[0-9a-f]+))?"
+    r"/aws4_request"
 )
 _CALLER: Final = re.compile(r"(?:^| )app/(\S+)")
 # These headers name the service even where a request is not signed.
@@ -27,18 +27,6 @@ _TARGETS: Final = {
     "AmazonSQS": "sqs",
     "RekognitionService.": "rekognition",
 }
-
-
-@dataclass(frozen=True)
-class Signature:
-    """The header ``Authorization`` of Signature Version 4, in parts."""
-
-    access_key_id: str
-    region: str
-    service: str
-    signed_headers: tuple[str, ...]
-    value: str
-    """The signature itself in hexadecimal digits; empty where the header lacks it."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +51,6 @@ class AWSRequest:
     """The application id of the caller's SDK (``AWS_SDK_UA_APP_ID``); empty without one."""
     access_key_id: str | None
     """The key of the signature, in a header or in the address; None without a signature."""
-    signature: Signature | None
-    """The signature in the header; a presigned address has none."""
     bucket: str
     """S3's bucket in the path; empty for other services."""
     key: str
@@ -83,7 +69,7 @@ def _parse(environ: "WSGIEnvironment") -> AWSRequest:
     method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
     query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
     target = environ.get("HTTP_X_AMZ_TARGET", "")
-    signature = _signature(environ.get("HTTP_AUTHORIZATION", ""))
+    signature = _SIGNATURE.match(environ.get("HTTP_AUTHORIZATION", ""))
     service = _service(target, signature, query)
     bucket, key = _s3_location(path) if service == "s3" else ("", "")
     if target:
@@ -102,44 +88,30 @@ def _parse(environ: "WSGIEnvironment") -> AWSRequest:
         service=service,
         operation=operation,
         protocol=_protocol(service, target, environ.get("CONTENT_TYPE", "")),
-        region=signature.region if signature else REGION,
+        region=signature["region"] if signature else REGION,
         account=ACCOUNT_ID,
         caller=caller[1] if caller else "",
         access_key_id=_access_key_id(signature, query),
-        signature=signature,
         bucket=bucket,
         key=key,
     )
 
 
-def _signature(header: str) -> Signature | None:
-    found = _SIGNATURE.match(header)
-    if found is None:
-        return None
-    return Signature(
-        access_key_id=found["key"],
-        region=found["region"],
-        service=found["service"],
-        signed_headers=tuple((found["headers"] or "").split(";")),
-        value=found["signature"] or "",
-    )
-
-
-def _service(target: str, signature: Signature | None, query: Mapping[str, str]) -> str:
+def _service(target: str, signature: re.Match[str] | None, query: Mapping[str, str]) -> str:
     for prefix, service in _TARGETS.items():
         if target.startswith(prefix):
             return service
     if signature:
-        return signature.service
+        return signature["service"]
     credential = query.get("X-Amz-Credential", "").split("/")
     if len(credential) == 5:
         return credential[3]
     return "" if target else "s3"
 
 
-def _access_key_id(signature: Signature | None, query: Mapping[str, str]) -> str | None:
+def _access_key_id(signature: re.Match[str] | None, query: Mapping[str, str]) -> str | None:
     if signature:
-        return signature.access_key_id
+        return signature["key"]
     if credential := query.get("X-Amz-Credential"):
         return credential.split("/", maxsplit=1)[0]
     return query.get("AWSAccessKeyId") or None

@@ -27,7 +27,7 @@ from localaws.middleware.control import Control
 from localaws.middleware.faults import Faults
 from localaws.middleware.permissions import Permissions
 from localaws.middleware.persistence import Persistence
-from localaws.middleware.signatures import Signatures
+from localaws.middleware.signatures import Signatures, hide_motos_own_paths
 from localaws.ports import HOST, Server, listen
 from localaws.rekognition import RekognitionApp
 from localaws.services.apigateway.imports import import_rest_api
@@ -42,6 +42,7 @@ from localaws.services.lambda_.event_queue import RETRY_DELAYS, Disorder, Event
 from localaws.services.lambda_.functions import Functions
 from localaws.services.lambda_.invocations import Invocations
 from localaws.services.rekognition.layer import RekognitionRequests, read_object
+from localaws.services.s3.cors import answer_pages
 from localaws.services.s3.notification_filters import lower_filter_names
 from localaws.services.s3.notifications import S3Notifications
 from localaws.services.s3.post_policy import PostPolicies
@@ -132,6 +133,8 @@ class EmbeddedAWS:
         """Return the layers above moto, in the order in which a request goes through them."""
         identities = self._identities
         return [
+            hide_motos_own_paths,
+            answer_pages,
             *([] if self._open_to_all else [Signatures(identities)]),
             Control(self.faults, self.functions, self.permissions, identities),
             self.faults,

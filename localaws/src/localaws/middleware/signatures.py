@@ -11,18 +11,29 @@ from localaws.refusals import RequestRefused, error_response
 from localaws.request import AWSRequest, request_of
 from localaws.services.apigateway.rest_apis import is_for_a_stage
 from localaws.services.iam.identities import Identities
-from localaws.services.iam.signatures import SignatureRefused, check, refusal
+from localaws.services.iam.signatures import SignatureRefused, check, refusal, stated
+from localaws.services.s3.post_policy import is_form
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-# moto takes a part before the first "_" of a path for a service's name; buckets have no "_".
-_BUCKET: Final = re.compile(r"/[a-z0-9][a-z0-9.-]+/?")
-_OBJECT_OR_BUCKET: Final = re.compile(r"/[a-z0-9][a-z0-9.-]+(/.*)?", re.DOTALL)
 _KEYS_OF_A_POOL: Final = re.compile(r"/[a-z]+-[a-z]+-[0-9]_[0-9A-Za-z]+/\.well-known/jwks\.json")
 _USER_POOLS: Final = "AWSCognitoIdentityProviderService."
+_JSON: Final = "application/x-amz-json-1.1"
+_CONTROL: Final = "/_localaws/"
 _NOT_AWS: Final = ("/moto-api", "/favicon.ico", "/latest/meta-data", "/latest/api")
 """Paths of moto's own. Its ``/moto-api/reset`` would delete everything."""
+
+
+def hide_motos_own_paths(
+    environ: "WSGIEnvironment", start_response: "StartResponse", inner: "WSGIApplication"
+) -> Iterable[bytes]:
+    """Layer that keeps requests from moto's own paths, which AWS does not have."""
+    request = request_of(environ)
+    if request.path.startswith(_NOT_AWS):
+        refused = RequestRefused("NoSuchBucket", "There is nothing at this address.", 404)
+        return error_response(request, refused)(environ, start_response)
+    return inner(environ, start_response)
 
 
 class Signatures:
@@ -43,39 +54,45 @@ class Signatures:
     ) -> Iterable[bytes]:
         """Pass on a request that is signed or public, and refuse any other."""
         request = request_of(environ)
+        if is_for_a_stage(request.path):  # the layer of the APIs checks callers
+            return inner(environ, start_response)
         try:
-            if request.path.startswith(_NOT_AWS):
-                raise RequestRefused("NoSuchBucket", "There is nothing at this address.", 404)
-            if not _is_public(environ, request):
-                check(environ, self._identities, request.service)
+            authorization = _public(environ, request) or self._signed(environ, request)
         except SignatureRefused as refused:
             return error_response(request, refusal(request, refused))(environ, start_response)
-        except RequestRefused as refused:
-            return error_response(request, refused)(environ, start_response)
+        # moto would guess the service of a request without this header from path, target and body.
+        environ.setdefault("HTTP_AUTHORIZATION", authorization)
         return inner(environ, start_response)
 
+    def _signed(self, environ: "WSGIEnvironment", request: AWSRequest) -> str:
+        """Check the signature of a request, and return what it states."""
+        service = None if request.path.startswith(_CONTROL) else request.service
+        signature = check(environ, self._identities, service)
+        return stated(signature.service, signature.access_key_id, signature.scope)
 
-def _is_public(environ: "WSGIEnvironment", request: AWSRequest) -> bool:
-    """Return whether AWS answers a request to anybody, after checks of another kind or none.
 
-    Each case fixes all that moto looks at to find the service that gets the request.
+def _public(environ: "WSGIEnvironment", request: AWSRequest) -> str | None:
+    """Return the service of a request that AWS takes from anybody, in a header; None if it is none.
+
+    A public request is exactly what the service's documentation shows. Anything else could mean
+    another request to moto.
     """
-    if is_for_a_stage(request.path):  # the layer of the APIs checks callers
-        return True
-    if "HTTP_AUTHORIZATION" in environ or request.access_key_id is not None:
-        return False
+    if "HTTP_AUTHORIZATION" in environ or request.query:
+        return None
     target = environ.get("HTTP_X_AMZ_TARGET")
-    if target is not None:
-        operation = target.removeprefix(_USER_POOLS)
-        is_call = request.method == "POST" and request.path == "/" and operation != target
-        return is_call and operation in _public_user_pool_operations()
-    media_type = environ.get("CONTENT_TYPE", "")
-    if request.method == "POST":  # the layer of S3's forms checks the policy in the form
-        is_form = media_type.startswith("multipart/form-data")
-        return is_form and _BUCKET.fullmatch(request.path) is not None
-    if request.method == "OPTIONS":  # a browser asks for the CORS rules of a bucket
-        return not media_type and _OBJECT_OR_BUCKET.fullmatch(request.path) is not None
-    return request.method == "GET" and _KEYS_OF_A_POOL.fullmatch(request.path) is not None
+    if target is None and is_form(environ):  # the layer of S3's forms checks the policy in the form
+        return stated("s3")
+    if target is None and request.method == "GET" and _KEYS_OF_A_POOL.fullmatch(request.path):
+        return stated("cognito-idp")
+    if (
+        target is not None
+        and target.startswith(_USER_POOLS)
+        and target.removeprefix(_USER_POOLS) in _public_user_pool_operations()
+        and (request.method, request.path) == ("POST", "/")
+        and environ.get("CONTENT_TYPE") == _JSON
+    ):
+        return stated("cognito-idp")
+    return None
 
 
 @cache

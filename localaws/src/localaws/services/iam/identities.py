@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import moto.backends
+from moto.core.utils import utcnow
 from moto.iam.models import ManagedPolicy, Role
 from moto.sts.models import AssumedRole
 
@@ -46,7 +47,7 @@ class Identities:
         self._own = own
 
     def secret_of(self, access_key_id: str) -> str | None:
-        """Return the secret of an access key; None if nobody owns the key."""
+        """Return the secret of an access key; None if nobody owns the key, or it is inactive."""
         if own := self._own.secret_of(access_key_id):
             return own
         session = _session(access_key_id)
@@ -54,12 +55,17 @@ class Identities:
             return str(session.secret_access_key)
         iam = moto.backends.get_backend("iam")[ACCOUNT_ID]["aws"]
         key = iam.access_keys.get(access_key_id)
-        return str(key.secret_access_key) if key else None
+        return str(key.secret_access_key) if key and key.status == "Active" else None
 
     def token_of(self, access_key_id: str) -> str | None:
         """Return the session token of temporary credentials; None for permanent ones."""
         session = _session(access_key_id)
         return str(session.session_token) if session else None
+
+    def has_expired(self, access_key_id: str) -> bool:
+        """Return whether the key is of temporary credentials whose time is over."""
+        session = _session(access_key_id)
+        return session is not None and session.expiration < utcnow()
 
     def principal_of(self, access_key_id: str) -> Principal | None:
         """Return the owner of an access key; None if nobody owns it."""

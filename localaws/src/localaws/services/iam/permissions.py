@@ -7,6 +7,7 @@ resources, and condition keys for AWS services" in the Service Authorization Ref
 import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import parse_qs
 
 from localaws.request import AWSRequest
 from localaws.wsgi import read_body
@@ -37,6 +38,7 @@ def needs_of_sts(request: AWSRequest, environ: "WSGIEnvironment") -> Iterable[Ne
     Raises:
         UnknownNeeds: the operation is not known here.
     """
-    if b"Action=GetCallerIdentity" in read_body(environ):
+    form = parse_qs(read_body(environ))
+    if form.get(b"Action") == [b"GetCallerIdentity"] and not request.query:
         return []  # every caller may ask for its own identity
     raise UnknownNeeds(f"sts:{request.operation or request.path}")

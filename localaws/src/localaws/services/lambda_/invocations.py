@@ -39,7 +39,11 @@ class Invocations:
     ) -> Iterable[bytes]:
         """Invoke a function that is known here; pass on all other requests."""
         path = _PATH.fullmatch(unquote(environ.get("PATH_INFO", "")))
-        if path is None or path[1] not in self._functions:
+        called = request_of(environ)
+        is_for_lambda = called.method == "POST" and (
+            called.service == "lambda" or called.access_key_id is None
+        )
+        if path is None or not is_for_lambda or path[1] not in self._functions:
             return inner(environ, start_response)
         request = Request(environ)
         try:

@@ -10,7 +10,8 @@ from moto.sts.models import AssumedRole
 
 from localaws.account import ACCOUNT_ID, REGION
 
-_SECONDS: Final = 12 * 3600
+_SECONDS: Final = 10 * 365 * 24 * 3600
+"""AWS renews the sessions of functions; these last as long as the server."""
 
 
 class RoleSessions:

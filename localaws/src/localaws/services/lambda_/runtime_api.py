@@ -4,8 +4,10 @@ Source: "Using the Lambda runtime API for custom runtimes" in the Lambda Develop
 """
 
 import json
+import os
 import re
 import socket
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -128,6 +130,25 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     runtime_api: RuntimeApi
 
+    def parse_request(self) -> bool:
+        """Read a request, and refuse one that is not the process's."""
+        if not super().parse_request():
+            return False
+        if self._is_foreign():
+            self.close_connection = True
+            self.send_error(403)
+            return False
+        return True
+
+    def _is_foreign(self) -> bool:
+        """Return whether a web page or another user of the machine sends the request.
+
+        Browsers name the origin or the site of a page; the process's client does not.
+        """
+        is_page = any(name in self.headers for name in ("Origin", "Sec-Fetch-Site"))
+        is_here = self.headers.get_all("Host") == [self.runtime_api.address]
+        return is_page or not is_here or _owner_of(self.client_address) != os.getuid()
+
     def do_GET(self) -> None:
         if self.path != f"{_RUNTIME}/invocation/next":
             self._answer(404)
@@ -198,6 +219,22 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log nothing about processes that are gone."""
+
+
+def _owner_of(address: tuple[str, int]) -> int | None:
+    """Return the user id of the process with a connection from an address of this machine.
+
+    Source: proc_net_tcp in the documentation of Linux, which is the only system that has functions.
+    """
+    host, port = address
+    number = int.from_bytes(socket.inet_aton(host), sys.byteorder)
+    local = f"{number:08X}:{port:04X}"
+    with open("/proc/net/tcp") as table:
+        for line in table:
+            fields = line.split()
+            if fields[1] == local:
+                return int(fields[7])
+    return None
 
 
 def _error(body: bytes) -> Any:

@@ -73,15 +73,27 @@ class PostPolicies:
         return inner(environ, start_response)
 
 
+def is_form(environ: "WSGIEnvironment") -> bool:
+    """Return whether a request is an upload by form.
+
+    With a query, such as ``?delete``, it is another operation to S3.
+    """
+    request = request_of(environ)
+    return (
+        request.method == "POST"
+        and bool(request.bucket)
+        and not (request.key or request.query)
+        and environ.get("CONTENT_TYPE", "").startswith("multipart/form-data")
+    )
+
+
 def form_of(environ: "WSGIEnvironment") -> PostForm | None:
     """Return the form of an upload, parsed on the first call; None for any other request.
 
     Raises:
         RequestRefused: the form holds no file, or several.
     """
-    request = request_of(environ)
-    is_form = environ.get("CONTENT_TYPE", "").startswith("multipart/form-data")
-    if request.method != "POST" or not is_form or not request.bucket or request.key:
+    if not is_form(environ):
         return None
     form: PostForm | None = environ.get(_PARSED)
     if form is None:
