@@ -64,7 +64,7 @@ def _run(options: Options) -> int:
     print("starting the embedded AWS ...", flush=True)
     # These imports take seconds. The line above appears before them.
     from chalicelib.settings import SettingsError
-    from localaws.database import DataInUse
+    from localaws.errors import DataInUse
     from localaws.ports import PortUnusable
     from localaws.rekognition import ModelUnavailable
 
