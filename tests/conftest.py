@@ -46,7 +46,7 @@ def api(project: Project) -> Iterator[LocalApi]:
 @pytest.fixture(scope="session")
 def running(aws: EmbeddedAWS, project: Project, api: LocalApi) -> Service:
     """The service, with the people that earlier tests registered."""
-    return Service(aws, api.url)
+    return Service(aws, api)
 
 
 @pytest.fixture

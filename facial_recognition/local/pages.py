@@ -12,7 +12,8 @@ from facial_recognition.infra.pages import (
     content_security_policy,
     files,
 )
-from localaws.ports import Server, listen
+from localaws.guard import Guard
+from localaws.ports import HOST, Server, listen
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -25,12 +26,15 @@ class LocalPages(Server):
         config: the facts about the service that the pages need.
         aws_url: the address of S3, where browsers upload large photographs.
         port: of 127.0.0.1; 0 picks a free one.
+        guards: of the ports that the pages use, which admit the pages.
 
     Raises:
         localaws.ports.PortUnusable: the server cannot listen on the port.
     """
 
-    def __init__(self, config: PagesConfig, aws_url: str, port: int = 0) -> None:
+    def __init__(
+        self, config: PagesConfig, aws_url: str, port: int = 0, guards: Iterable[Guard] = ()
+    ) -> None:
         self._config = config
         policy = content_security_policy(config.api_origin, aws_url)
         self._headers = {
@@ -40,6 +44,8 @@ class LocalPages(Server):
         }
         super().__init__(listen(port), self._serve, "pages")
         self.guard.admit_links()
+        for guard in guards:
+            guard.admit(self.url, self.url.replace(HOST, "localhost"))
 
     def _serve(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"

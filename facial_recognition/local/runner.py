@@ -64,7 +64,7 @@ def _run(options: Options) -> int:
     print("starting the embedded AWS ...", flush=True)
     # These imports take seconds. The line above appears before them.
     from chalicelib.settings import SettingsError
-    from localaws.database import DataInUse
+    from localaws.errors import DataInUse
     from localaws.ports import PortUnusable
     from localaws.rekognition import ModelUnavailable
 
@@ -101,7 +101,6 @@ def _start(options: Options, running: ExitStack) -> tuple[str, list[str]]:
     settings = Settings.from_environment(os.environ)
     hints = running.enter_context(shell_variables(aws.access_key, options.data, aws.url))
     addresses, guards = [f"AWS {aws.url}"], [aws.guard]
-    origins = [settings.cors_origin] if settings.cors_origin != "*" else []
     if options.api_port is not None:
         api = running.enter_context(LocalApi(project, options.api_port))
         addresses.insert(0, f"API {api.url}")
@@ -109,12 +108,12 @@ def _start(options: Options, running: ExitStack) -> tuple[str, list[str]]:
         hints = HINTS.format(api=api.url, variables=hints, bucket=settings.faces_bucket)
         if options.pages_port is not None:
             config = PagesConfig(api.url, region=os.environ["AWS_DEFAULT_REGION"])
-            pages = LocalPages(config, aws.url, options.pages_port)
+            pages = LocalPages(config, aws.url, options.pages_port, guards)
             addresses.insert(0, f"pages {running.enter_context(pages).url}")
             guards.append(pages.guard)
-            origins += [f"http://{name}:{pages.port}" for name in ("127.0.0.1", "localhost")]
     for guard in guards:
-        guard.admit(*origins)
+        if settings.cors_origin != "*":
+            guard.admit(settings.cors_origin)
         if options.open_to_all:
             guard.open()
     return f"{hints}\n{OPEN_TO_ALL}" if options.open_to_all else hints, addresses

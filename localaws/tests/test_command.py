@@ -58,6 +58,7 @@ def test_without_the_extra_the_whole_of_aws_says_what_to_install() -> None:
 
 @pytest.mark.parametrize("only", [(), ("--only", "rekognition")])
 def test_damaged_data_is_an_error_of_one_line(tmp_path: Path, only: tuple[str, ...]) -> None:
+    (tmp_path / "lock").touch()
     (tmp_path / "rekognition.db").write_bytes(b"no database at all")
 
     done = finished(*LOCALAWS, "--port", "0", "--data", str(tmp_path), *only)

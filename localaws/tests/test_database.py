@@ -4,10 +4,13 @@ import shutil
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from localaws.database import Database, DataFolder, DataUnusable
+from localaws.data_folder import DataFolder
+from localaws.database import Database
+from localaws.errors import DataNotStored, DataUnusable
 
 SCHEMA = "CREATE TABLE words (number INTEGER PRIMARY KEY, word TEXT NOT NULL);"
 PAGE = 4096
@@ -161,16 +164,120 @@ def test_what_is_replaced_takes_no_room(tmp_path):
     assert size < 6_000_000  # the log moves into the file before it reaches 5 MB
 
 
-def test_when_the_disk_is_full_nothing_is_answered_that_is_not_kept(tmp_path):
-    database = opened(tmp_path / "words.db")
+def test_when_the_disk_is_full_nothing_is_answered_that_is_not_kept(tmp_path, caplog):
+    losses = []
+    database = Database(tmp_path / "words.db", SCHEMA, "test", lambda: losses.append(1))
     database.write(insert(1))
-    database._writer.execute("PRAGMA max_page_count = 3")
+    (pages,) = database._writer.execute("PRAGMA max_page_count = 4").fetchone()
+    assert pages <= 5
 
-    with pytest.raises(sqlite3.Error):
-        database.write(insert(2, "x" * 100_000))
+    for number in range(2, 20):
+        with pytest.raises(DataNotStored, match="cannot be written"):
+            database.write(insert(number, "x" * 100_000))
+    assert numbers(database) == [1]
+    database._writer.execute("PRAGMA max_page_count = 1000000")
+    database.write(insert(20))
     database.close()
 
-    assert numbers(opened(tmp_path / "words.db")) == [1]
+    assert len(losses) == 18
+    assert [record.message.partition("words.db")[2][:16] for record in caplog.records] == [
+        " cannot be writt",
+        " can be written ",
+    ]
+    assert numbers(opened(tmp_path / "words.db")) == [1, 20]
+
+
+def test_a_loss_that_nobody_repairs_stops_all_changes_until_somebody_does(tmp_path):
+    database = opened(tmp_path / "words.db")
+    database._writer.execute("PRAGMA max_page_count = 4")
+    with pytest.raises(DataNotStored):
+        database.write(insert(1, "x" * 100_000))
+    database._writer.execute("PRAGMA max_page_count = 1000000")
+
+    with pytest.raises(DataNotStored):
+        database.write(insert(2))
+    database.resume()
+    database.write(insert(3))
+
+    assert numbers(database) == [3]
+    database.close()
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """A function that makes a folder with two databases, in which something is stored."""
+
+    def make(name):
+        folder = tmp_path / name
+        folder.mkdir()
+        databases = [opened(folder / file) for file in ("first.db", "second.db")]
+        for database in databases:
+            database.write(insert(1))
+        return folder, databases
+
+    return make
+
+
+@pytest.mark.parametrize("do", [Path.unlink, lambda path: path.write_bytes(b"")])
+def test_a_database_that_is_gone_is_missed(pair, do):
+    folder, databases = pair("data")
+    for database in databases:
+        database.close()
+    do(folder / "second.db")
+
+    opened(folder / "first.db").close()
+    with pytest.raises(DataUnusable, match=r"second\.db is missing or empty"):
+        opened(folder / "second.db")
+
+
+@pytest.mark.parametrize("mark", ["second.db-mark", "no mark"])
+def test_a_database_of_another_folder_is_refused(pair, mark):
+    folder, _ = pair("data")
+    other, _ = pair("other")
+    for name in ("second.db", "second.db-wal", mark):
+        if (other / name).exists():
+            shutil.copy(other / name, folder / name)
+    (folder / "second.db-shm").unlink()
+
+    with pytest.raises(DataUnusable, match=r"second\.db.* are of different data folders"):
+        opened(folder / "second.db")
+
+
+@pytest.mark.parametrize("do", [Path.unlink, lambda path: path.write_bytes(b"")])
+def test_a_log_that_is_gone_is_missed(killed, do):
+    do(killed.with_name("words.db-wal"))
+
+    with pytest.raises(DataUnusable, match=r"words\.db"):
+        opened(killed)
+
+
+def test_a_log_without_its_database_is_an_error(killed):
+    killed.unlink()
+    killed.with_name("words.db-mark").unlink()
+
+    with pytest.raises(DataUnusable, match=r"words\.db is missing or empty"):
+        opened(killed)
+
+
+def test_a_mark_that_is_gone_costs_nothing(killed):
+    killed.with_name("words.db-mark").write_text("")
+
+    assert numbers(opened(killed)) == list(range(50))
+    assert killed.with_name("words.db-mark").read_text()
+
+
+def test_a_database_without_an_id_gets_that_of_its_folder(pair, tmp_path):
+    folder, databases = pair("data")
+    databases[0].close()
+    databases[1].write(lambda db: db.execute("DROP TABLE mark"))
+    databases[1]._log_is_counted = True
+    databases[1].close()
+    (folder / "second.db-mark").unlink()
+
+    for name in ("second.db", "first.db"):
+        database = opened(folder / name)
+        assert numbers(database) == [1]
+        database.close()
 
 
 def test_a_closed_database_refuses_changes(tmp_path):
@@ -185,7 +292,8 @@ def test_a_closed_database_refuses_changes(tmp_path):
 
 def test_a_folder_is_its_owners_and_one_process_has_it(tmp_path):
     folder = DataFolder(tmp_path / "new" / "data")
-    Database(folder.path / "words.db", SCHEMA, "test").write(insert(1))
+    folder.access_key()
+    Database(folder.path / "services.db", SCHEMA, "test").write(insert(1))
 
     assert folder.path.stat().st_mode & 0o777 == 0o700
     assert {file.stat().st_mode & 0o777 for file in folder.path.iterdir()} == {0o600}
@@ -197,13 +305,58 @@ def test_a_folder_is_its_owners_and_one_process_has_it(tmp_path):
 
 def test_a_fresh_folder_forgets_only_what_was_kept(tmp_path):
     folder = DataFolder(tmp_path)
-    Database(tmp_path / "words.db", SCHEMA, "test").close()
-    (tmp_path / "notes.txt").write_text("mine")
+    secret = folder.access_key().secret_access_key
+    assert folder.access_key().secret_access_key == secret
+    Database(tmp_path / "services.db", SCHEMA, "test").close()
+    for name in ("notes.txt", "mine.db", "services.db.bak"):
+        (tmp_path / name).write_text("mine")
     folder.close()
+
+    folder = DataFolder(tmp_path, fresh=True)
+
+    left = ["lock", "mine.db", "notes.txt", "services.db.bak"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == left
+    assert folder.access_key().secret_access_key != secret
+    folder.close()
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize(
+    "names", [["notes.txt"], ["services.db"], ["lock", "other"], ["lock", "services.db", "other"]]
+)
+def test_a_folder_of_other_programs_is_left_as_it_is(tmp_path, names, fresh):
+    tmp_path.chmod(0o755)
+    for name in names:
+        (tmp_path / name).write_text("foreign")
+
+    with pytest.raises(DataUnusable, match="holds files of other programs"):
+        DataFolder(tmp_path, fresh=fresh)
+
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == dict.fromkeys(
+        names, "foreign"
+    )
+
+
+@pytest.mark.parametrize("name", ["lock", "services.db", "credentials"])
+def test_links_are_not_followed(tmp_path, name):
+    (tmp_path / "target").write_text("foreign")
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / name).symlink_to(tmp_path / "target")
+
+    with pytest.raises(DataUnusable, match="is not a file of this program"):
+        DataFolder(folder, fresh=True)
+
+    assert (tmp_path / "target").read_text() == "foreign"
+
+
+def test_a_folder_with_nobodys_files_is_as_good_as_empty(tmp_path):
+    (tmp_path / ".gitignore").write_text("*")
 
     DataFolder(tmp_path, fresh=True).close()
 
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["lock", "notes.txt"]
+    assert (tmp_path / ".gitignore").exists()
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path):

@@ -5,7 +5,7 @@ import uuid
 import numpy as np
 import pytest
 
-from localaws.database import DataUnusable
+from localaws.errors import DataUnusable
 from localaws.rekognition.collections import Collections
 from localaws.rekognition.faces import NewFace
 from localaws.rekognition.geometry import Box

@@ -69,9 +69,14 @@ def test_an_event_is_forgotten_when_its_failure_is_recorded(events, run):
 
 
 def test_what_a_process_left_is_brought_to_the_next_one(events, run):
-    events.add("first", "index", '{"n": 1}')
-    events.add("second", "index", '{"n": 2}')
-    events.add("third", "gone", "{}")
+    stored = []
+    for name, function, payload in [
+        ("first", "index", '{"n": 1}'),
+        ("second", "index", '{"n": 2}'),
+        ("third", "gone", "{}"),
+    ]:
+        events.add(name, function, payload, lambda: stored.append(waiting(events)[-1]))
+    assert stored == waiting(events)
     handled = []
 
     functions = run(lambda event, request_id: handled.append((request_id, event["n"])))

@@ -56,7 +56,7 @@ def chromium(playwright: Playwright, films: Path) -> Iterator[Browser]:
 @pytest.fixture(scope="package")
 def pages(running: Service) -> Iterator[LocalPages]:
     """The pages, connected to the running API."""
-    with LocalPages(PagesConfig(running.api_url), running.aws.url) as pages:
+    with LocalPages(PagesConfig(running.api_url), running.aws.url, guards=running.guards) as pages:
         yield pages
 
 

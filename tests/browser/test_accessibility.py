@@ -85,7 +85,9 @@ def test_answers(service: Service, open_page: Open) -> None:
 
 
 def test_the_question_for_the_key(running: Service, open_page: Open) -> None:
-    with LocalPages(PagesConfig(running.api_url, auth="api-key"), running.aws.url) as pages:
+    with LocalPages(
+        PagesConfig(running.api_url, auth="api-key"), running.aws.url, guards=running.guards
+    ) as pages:
         page = open_page("verify.html", pages=pages)
         choose(page, photograph("obama.jpg"))
         expect(page.get_by_role("dialog", name="API key")).to_be_visible()

@@ -34,7 +34,7 @@ def closed_port() -> int:
 
 def test_the_api_is_down(running: Service, open_page: Open) -> None:
     config = PagesConfig(f"http://127.0.0.1:{closed_port()}")
-    with LocalPages(config, running.aws.url) as pages:
+    with LocalPages(config, running.aws.url, guards=running.guards) as pages:
         page = open_page("verify.html", pages=pages)
         choose(page, photograph("obama.jpg"))
         expect_answer(page, "problem", "The service does not answer")
@@ -49,7 +49,7 @@ def test_the_api_is_down(running: Service, open_page: Open) -> None:
 
 def test_continuous_checking_stops_when_the_api_is_down(running: Service, open_page: Open) -> None:
     config = PagesConfig(f"http://127.0.0.1:{closed_port()}")
-    with LocalPages(config, running.aws.url) as pages:
+    with LocalPages(config, running.aws.url, guards=running.guards) as pages:
         page = open_page("verify.html", pages=pages)
 
         page.get_by_label("Check continuously").check()
@@ -133,7 +133,7 @@ def test_the_page_asks_for_the_key_once_and_again_if_it_is_wrong(
 ) -> None:
     with gateway.running(service.api_url, KEY) as url:
         config = PagesConfig(url, auth="api-key")
-        with LocalPages(config, service.aws.url) as pages:
+        with LocalPages(config, service.aws.url, guards=service.guards) as pages:
             page = open_page("register.html", pages=pages)
             dialog = page.get_by_role("dialog", name="API key")
             fill_in_person(page, "Barack Obama")
@@ -163,7 +163,7 @@ def test_the_page_asks_for_the_key_once_and_again_if_it_is_wrong(
 def test_a_rejection_without_cors_headers(service: Service, open_page: Open) -> None:
     with gateway.running(service.api_url, KEY, cors=False) as url:
         config = PagesConfig(url, auth="api-key")
-        with LocalPages(config, service.aws.url) as pages:
+        with LocalPages(config, service.aws.url, guards=service.guards) as pages:
             page = open_page("verify.html", pages=pages, errors="CORS policy")
             choose(page, photograph("obama.jpg"))
             page.get_by_label("Key", exact=True).fill("wrong")
@@ -177,7 +177,9 @@ def test_a_rejection_without_cors_headers(service: Service, open_page: Open) -> 
 
 
 def test_a_token_goes_into_the_authorization_header(running: Service, open_page: Open) -> None:
-    with LocalPages(PagesConfig(running.api_url, auth="cognito"), running.aws.url) as pages:
+    with LocalPages(
+        PagesConfig(running.api_url, auth="cognito"), running.aws.url, guards=running.guards
+    ) as pages:
         page = open_page("verify.html", pages=pages)
         choose(page, photograph("obama.jpg"))
         page.get_by_role("dialog", name="Access token").get_by_label("Token").fill("a.b.c")

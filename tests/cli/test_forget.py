@@ -12,6 +12,8 @@ import pytest
 import requests
 
 from facial_recognition.infra.failed_events import FailedEventsQueue
+from localaws.credentials import AccessKey
+from processes import session_with
 from sample_photographs import photograph, resized
 from tests.cli.conftest import Faces, Terminal
 from tests.support.paths import ROOT
@@ -131,7 +133,8 @@ def test_nothing_is_left_in_logs_and_files(tmp_path: Path) -> None:
     command = run_service("--port", "0", "--api-port", "0", "--data", str(data))
     with started(*command) as process:
         api, aws = wait_for(process, r"^ready API (\S+) AWS (\S+)$").groups()
-        environment = {**os.environ, "AWS_ENDPOINT_URL": aws}
+        own_key = AccessKey.kept_in(data).environment
+        environment = {**os.environ, **own_key, "AWS_ENDPOINT_URL": aws}
 
         def faces(*arguments: str) -> None:
             command = [sys.executable, "-m", "facial_recognition.cli", *arguments, "--json"]
@@ -146,7 +149,7 @@ def test_nothing_is_left_in_logs_and_files(tmp_path: Path) -> None:
             )
             assert answer.ok
         requests.post(f"{api}/register", data=b"{", timeout=30)  # an error that is logged
-        face_id = wait_for_face(aws)
+        face_id = wait_for_face(session_with(data / "credentials"), aws)
         requests.post(f"{api}/verify", photograph("obama2.jpg"), headers=jpeg, timeout=30)
         faces("forget", "obama44", "--yes")
         key = answer.json()["imageKey"].rpartition("/")[2]
@@ -172,9 +175,9 @@ def content(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
-def wait_for_face(aws: str) -> str:
+def wait_for_face(session: boto3.Session, aws: str) -> str:
     """Wait until a face is in the collection, and return its id."""
-    rekognition = boto3.client("rekognition", endpoint_url=aws)
+    rekognition = session.client("rekognition", endpoint_url=aws)
     while not (found := rekognition.list_faces(CollectionId=COLLECTION)["Faces"]):
         pass
     return found[0]["FaceId"]

@@ -128,7 +128,8 @@ def test_the_local_service_forgets_people_as_well(
 
 def test_the_service_can_be_deployed_to_an_empty_embedded_aws(tmp_path: Path) -> None:
     with started(*localaws("--port", "0")) as process:
-        credentials = {VARIABLE: wait_for(process, rf"{VARIABLE}=(\S+)")[1]}
+        file = wait_for(process, rf"{VARIABLE}=(\S+)")[1]
+        credentials = {VARIABLE: file, "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
         url = wait_for(process, r"^ready AWS (\S+)$")[1]
         where = {"AWS_ENDPOINT_URL": url, "AWS_DEFAULT_REGION": REGION}
 

@@ -13,6 +13,7 @@ from botocore.config import Config
 from moto.s3.models import s3_backends
 
 from localaws.account import ACCOUNT_ID
+from localaws.ports import Server
 from localaws.server import EmbeddedAWS
 
 BUCKET = "facial-recognition-data-bucket"
@@ -24,9 +25,11 @@ FAILED_EVENTS = "facial-recognition-failed-events"
 class Service:
     """The API and the AWS behind it."""
 
-    def __init__(self, aws: EmbeddedAWS, api_url: str) -> None:
+    def __init__(self, aws: EmbeddedAWS, api: Server) -> None:
         self.aws = aws
-        self.api_url = api_url
+        self.api_url = api.url
+        self.guards = [aws.guard, api.guard]
+        """They admit the pages that use the service."""
         config = Config(user_agent_appid="test")
         self.s3 = boto3.client("s3", config=config)
         self.sqs = boto3.client("sqs", config=config)

@@ -1,4 +1,4 @@
-"""Data on disk: a folder that one process uses at a time, with SQLite files in it.
+"""Data on disk: tables in a SQLite file.
 
 SQLite's write-ahead log is the journal. SQLite only appends to it, puts a checksum on every frame,
 recognises and drops a torn end, and moves the content into the main file as the log grows. This
@@ -7,15 +7,22 @@ error, where SQLite would drop every frame behind the damage.
 """
 
 import contextlib
-import fcntl
+import logging
 import os
 import queue
 import sqlite3
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
+
+from localaws import marks
+from localaws.errors import DataNotStored, DataUnusable
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Change = Callable[[sqlite3.Connection], T]
@@ -27,57 +34,37 @@ Statement = tuple[str, Row]
 
 _QUIET: Final = 2.0
 """The log is emptied after this many seconds without a change."""
+_TRIAL_BYTES: Final = 1024 * 1024
 _MARK_SCHEMA: Final = "CREATE TABLE written_by (name TEXT NOT NULL)"
+# Errors of the disk and of other processes: https://www.sqlite.org/rescode.html
+_NOT_DAMAGED: Final = (
+    "SQLITE_FULL",
+    "SQLITE_IOERR",
+    "SQLITE_CANTOPEN",
+    "SQLITE_READONLY",
+    "SQLITE_BUSY",
+    "SQLITE_LOCKED",
+    "SQLITE_PERM",
+)
 # https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 _LOG_HEADER: Final = struct.Struct(">8I")
 _FRAME_HEADER: Final = struct.Struct(">6I")
 
 
-class DataUnusable(RuntimeError):
-    """The data on disk cannot be used. The message tells a person why."""
+@dataclass
+class UnitOfWork:
+    """The changes of one request, which one transaction writes.
 
-
-class DataInUse(DataUnusable):
-    """Another process uses the data."""
-
-
-class DataFolder:
-    """A folder for data that only its owner can read, locked against other processes.
-
-    The folder is made if it is missing.
-
-    Args:
-        path: the folder.
-        fresh: delete the data in it.
-
-    Raises:
-        DataInUse: another process uses the folder.
-        DataUnusable: the folder cannot be made.
+    It is in effect during the request, see :data:`unit_of_work`.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, fresh: bool = False) -> None:
-        self.path = Path(path)
-        try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.path.chmod(0o700)
-            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise DataUnusable(f"cannot keep data in {self.path}: {error.strerror}") from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._lock)
-            raise DataInUse(
-                f"the data in {self.path} is in use by another process: stop it, or choose another"
-                " folder (--data)"
-            ) from error
-        if fresh:
-            for file in self.path.glob("*.db*"):
-                file.unlink()
+    statements: list[Statement] = field(default_factory=list)
+    afterwards: list[Callable[[], None]] = field(default_factory=list)
+    """Called when the transaction is on disk."""
 
-    def close(self) -> None:
-        """Release the folder for other processes."""
-        os.close(self._lock)
+
+unit_of_work: ContextVar[UnitOfWork | None] = ContextVar("unit_of_work", default=None)
+"""The unit of work of the current request; None where changes are written one by one."""
 
 
 class Database:
@@ -91,24 +78,41 @@ class Database:
             keeps little in memory.
         schema: the statements that make the tables.
         written_by: names the format of the data; a file with another name is refused.
+        on_loss: called when changes could not be stored, to make the memory of the caller equal to
+            the file again. It is called between two changes. None makes the database refuse all
+            later changes until :meth:`resume`.
 
     Raises:
         DataUnusable: the file is damaged, or another program wrote it.
     """
 
-    def __init__(self, path: Path | None, schema: str, written_by: str) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        schema: str,
+        written_by: str,
+        on_loss: Callable[[], None] | None = None,
+    ) -> None:
         self.path = path
+        self.failed = False
+        """Whether changes are refused until :meth:`resume`."""
+        self._on_loss = on_loss
+        self._is_out_of_order = False
+        self._log_is_counted = False
         self._waiting: queue.SimpleQueue[_Write[Any] | None] = queue.SimpleQueue()
         self._reading = threading.RLock()
-        self._broken: Exception | None = None
         self._closed = False
         try:
+            if path is not None:
+                marks.check_presence(path)
             self._writer, self._reader = _connect(path)
             if path is not None:
                 _check_log(path, self._writer)
             self._make_tables(schema, written_by)
-        except sqlite3.DatabaseError as error:
-            raise damaged(path, str(error)) from error
+            if path is not None:
+                marks.identify(self._writer, path).write(path)
+        except (sqlite3.DatabaseError, OSError) as error:
+            raise _unusable(path, error) from error
         self._thread = threading.Thread(target=self._keep_writing, name="database", daemon=True)
         if path is not None:
             self._thread.start()
@@ -190,24 +194,82 @@ class Database:
             busy, *_ = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.Error:  # a full disk, for example; the next change leads here again
             return True
+        if not busy:
+            self._log_is_counted = False
         return not busy
 
     def _make_changes(self, writes: Sequence["_Write[Any]"]) -> None:
+        """Make changes in one transaction: all of them are stored, or none."""
         try:
-            if self._broken is not None:
-                raise self._broken
+            if self.failed:
+                raise DataNotStored(f"{self.path}: an earlier change could not be stored")
             self._writer.execute("BEGIN IMMEDIATE")
             for write in writes:
                 write.run(self._writer)
+            begun = None if self._log_is_counted else self._count_log()
             self._writer.execute("COMMIT")
-        except Exception as error:  # a full disk, for example: memory and file may differ now
-            self._broken = error
+            if begun is not None and self.path is not None:
+                self._note_log(begun, self.path)
+            self._say_that_it_works()
+        except Exception as error:  # a full disk, for example
             with contextlib.suppress(sqlite3.Error):
                 self._writer.execute("ROLLBACK")
+            refused = self._lose(error)
             for write in writes:
-                write.error = error
+                write.error = refused
         for write in writes:
             write.done.release()
+
+    def _count_log(self) -> marks.Mark | None:
+        return marks.begin_log(self._writer) if self.path is not None else None
+
+    def _note_log(self, mark: marks.Mark, path: Path) -> None:
+        """Write the mark before the first change of a log is acknowledged."""
+        with contextlib.suppress(OSError):  # the next change tries it again
+            mark.write(path)
+            self._log_is_counted = True
+
+    def _lose(self, error: Exception) -> DataNotStored:
+        """Undo what the lost changes have done in memory, and return the error for them."""
+        if isinstance(error, DataNotStored):
+            return error
+        if not self._is_out_of_order:
+            logger.error("%s cannot be written (%s): changes are refused", self.path, error)
+        self._is_out_of_order = True
+        if self._on_loss is not None:
+            self._on_loss()
+        else:
+            self.failed = True
+        return DataNotStored(f"{self.path} cannot be written ({error}): nothing was changed")
+
+    def _say_that_it_works(self) -> None:
+        if self._is_out_of_order:
+            logger.error("%s can be written again", self.path)
+            self._is_out_of_order = False
+
+    def try_to_write(self) -> None:
+        """Try whether the disk takes anything, without changing the data.
+
+        Raises:
+            DataNotStored: it does not.
+        """
+        if self.path is None:
+            return
+        trial = self.path.with_name(f"{self.path.name}-trial")
+        try:
+            with open(trial, "wb") as file:
+                file.write(bytes(_TRIAL_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise DataNotStored(f"{self.path} cannot be written ({error.strerror})") from error
+        finally:
+            with contextlib.suppress(OSError):
+                trial.unlink()
+
+    def resume(self) -> None:
+        """Make changes again, after the memory of the caller has become equal to the file."""
+        self.failed = False
 
     def close(self) -> None:
         """Make the queued changes, and close the file. Later changes fail."""
@@ -241,10 +303,16 @@ class _Write(Generic[T]):
         self._results: list[T] = []
 
     def run(self, connection: sqlite3.Connection) -> None:
-        """Make the change; on an exception undo it, and keep the exception for ``outcome``."""
+        """Make the change; on an exception undo it, and keep the exception for ``outcome``.
+
+        Raises:
+            sqlite3.OperationalError: the disk is full, for example.
+        """
         connection.execute("SAVEPOINT change")
         try:
             self._results.append(self._change(connection))
+        except sqlite3.OperationalError:
+            raise
         except Exception as error:
             self.error = error
             connection.execute("ROLLBACK TO change")
@@ -257,6 +325,17 @@ class _Write(Generic[T]):
         if self.error is not None:
             raise self.error
         return self._results[0]
+
+
+def _unusable(path: Path | None, error: sqlite3.DatabaseError | OSError) -> DataUnusable:
+    """Return the error for a file that cannot be opened."""
+    name = getattr(error, "sqlite_errorname", "")
+    if isinstance(error, OSError) or name.startswith(_NOT_DAMAGED):
+        return DataUnusable(
+            f"{path} cannot be opened ({error}). Its data is not damaged: check the free space and"
+            " the permissions, and start again."
+        )
+    return damaged(path, str(error))
 
 
 def damaged(path: Path | None, reason: str) -> DataUnusable:

@@ -82,6 +82,8 @@ PATCHES: Final = (
     # moto sends S3's events while the request is still running, and not all of them.
     Patch(moto.s3.notifications, "send_event", notifications.collect_event),
     Patch(S3Backend, "delete_object", notifications.delete_object),
+    # moto's marker of a key that is deleted twice stands for a marker, which has no ARN.
+    Patch(S3Backend, "_set_delete_marker", notifications.set_delete_marker),
     # A request's changes are written to disk by the objects that it has looked up.
     Patch(_VersionedKeyStore, "__sgetitem__", persistence.get_item),
     # moto undoes a failed transaction by putting back a copy of the whole table.

@@ -4,7 +4,6 @@ import logging
 import os
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -21,7 +20,7 @@ from moto.moto_server.werkzeug_app import (
 from localaws import moto_patches
 from localaws.account import REGION
 from localaws.credentials import AccessKey
-from localaws.database import DataFolder
+from localaws.data_folder import DataFolder
 from localaws.guard import Guard
 from localaws.middleware.control import Control
 from localaws.middleware.faults import Faults
@@ -81,7 +80,7 @@ class EmbeddedAWS:
     Raises:
         localaws.ports.PortUnusable: the server cannot listen on the port.
         localaws.rekognition.ModelUnavailable: the face models are not installed.
-        localaws.database.DataUnusable: another process uses the data, or it is damaged.
+        localaws.errors.DataUnusable: another process uses the data, or it is damaged.
     """
 
     def __init__(
@@ -95,11 +94,11 @@ class EmbeddedAWS:
     ) -> None:
         with ExitStack() as opened:
             folder = _opened(data, opened, fresh=fresh) if data else None
-            self.access_key = AccessKey.kept_in(folder) if folder else AccessKey.new()
+            self.access_key = folder.access_key() if folder else AccessKey.new()
             self._identities = Identities(self.access_key)
             self._open_to_all = open_to_all
             self.rekognition = RekognitionApp(
-                read_object, path=folder and folder / "rekognition.db"
+                read_object, path=folder.path / "rekognition.db" if folder else None
             )
             opened.callback(self.rekognition.close)
             self.rekognition.warm_up()
@@ -108,7 +107,7 @@ class EmbeddedAWS:
             opened.enter_context(moto_patches.applied())
             self._persistence: Persistence | None = None
             if folder is not None:
-                self._persistence = Persistence(folder / "services.db")
+                self._persistence = Persistence(folder.path / "services.db")
                 opened.callback(self._persistence.close)
             self.deployed = DeployedFunctions(self.url)
             self.functions = Functions(
@@ -143,12 +142,12 @@ class EmbeddedAWS:
             RekognitionRequests(self.rekognition),
             Invocations(self.functions),
             PostPolicies(identities.secret_of, identities.token_of),
-            S3Notifications(self._notify_of_bucket),
             self.account_settings,
             self.stacks,
             lower_filter_names,
             import_rest_api,
             *([self._persistence] if self._persistence else []),
+            S3Notifications(self._notify_of_bucket),
             AtomicDynamoDB(),
         ]
 
@@ -233,10 +232,10 @@ class EmbeddedAWS:
         self.stop()
 
 
-def _opened(data: str, opened: ExitStack, *, fresh: bool) -> Path:
+def _opened(data: str, opened: ExitStack, *, fresh: bool) -> DataFolder:
     folder = DataFolder(data, fresh=fresh)
     opened.callback(folder.close)
-    return folder.path
+    return folder
 
 
 class _OwnSession(boto3.Session):

@@ -2,13 +2,16 @@
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import moto
 
-from localaws.database import Database, Statement
+from localaws.database import Database, Statement, UnitOfWork, unit_of_work
+from localaws.errors import DataNotStored
+from localaws.refusals import RequestRefused, error_response
 from localaws.request import request_of
 from localaws.services.dynamodb import persistence as dynamodb
 from localaws.services.dynamodb.persistence import DynamoDBStore
@@ -27,6 +30,9 @@ _WRITTEN_BY: Final = f"localaws.persistence 1 with moto {moto.__version__}"
 _SCHEMA: Final = s3.SCHEMA + dynamodb.SCHEMA + sqs.SCHEMA + lambda_.SCHEMA
 _TABLES: Final = (*s3.TABLES, *dynamodb.TABLES, *sqs.TABLES, *lambda_.TABLES)
 
+_NOT_STORED: Final = {"dynamodb": "InternalServerError", "s3": "InternalError"}
+"""The error codes of the services for a failure of their own."""
+
 Answer = tuple[tuple[Any, ...], bytes]
 """The arguments for ``start_response``, and the body."""
 
@@ -42,7 +48,7 @@ class Persistence:
         path: the file. Its content is put into moto at once.
 
     Raises:
-        localaws.database.DataUnusable: the file is damaged, or from another version of moto.
+        localaws.errors.DataUnusable: the file is damaged, or from another version of moto.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,11 +57,15 @@ class Persistence:
         self._s3 = S3Store(self._database)
         self._dynamodb = DynamoDBStore(self._database)
         self._sqs = SQSStore(self._database)
-        for store in (self._s3, self._dynamodb, self._sqs):
-            store.load()
+        self._load()
         self.events = EventStore(self._database)
         """The events that functions of this process have not handled yet."""
         self._locks = {name: threading.Lock() for name in ("s3", "dynamodb", "sqs")}
+
+    def _load(self) -> None:
+        """Make moto's memory equal to the file."""
+        for store in (self._s3, self._dynamodb, self._sqs):
+            store.load()
 
     def __call__(
         self,
@@ -64,6 +74,20 @@ class Persistence:
         inner: "WSGIApplication",
     ) -> Iterable[bytes]:
         """Answer a request. If it changes something, answer when the change is on disk."""
+        request = request_of(environ)
+        try:
+            return self._answer(environ, start_response, inner)
+        except DataNotStored as error:
+            code = _NOT_STORED.get(request.service, "ServiceUnavailable")
+            refused = RequestRefused(code, f"The data folder takes no changes: {error}", 503)
+            return error_response(request, refused)(environ, start_response)
+
+    def _answer(
+        self,
+        environ: "WSGIEnvironment",
+        start_response: "StartResponse",
+        inner: "WSGIApplication",
+    ) -> Iterable[bytes]:
         request = request_of(environ)
         service, operation, region = request.service, request.operation, request.region
 
@@ -88,23 +112,66 @@ class Persistence:
         return [body]
 
     def _change_s3(self, ask: Callable[[], Answer]) -> Answer:
-        with self._locks["s3"]:
-            answer, statements, written = self._s3.call(ask)
-            wait = self._database.submit(_execute(statements))
-        wait()
+        """Write the changes of a request, and the events about them, in one transaction."""
+        work = UnitOfWork()
+        with self._one_at_a_time("s3"):
+            token = unit_of_work.set(work)
+            try:
+                answer, statements, written = self._s3.call(ask)
+            finally:
+                unit_of_work.reset(token)
+            wait = self._database.submit(_execute([*statements, *work.statements]))
+        self._wait(wait)
         written()
+        for act in work.afterwards:
+            act()
         return answer
 
     def _change(
         self, service: str, ask: Callable[[], Answer], statements: Callable[[], list[Statement]]
     ) -> Answer:
-        with self._locks[service]:
+        with self._one_at_a_time(service):
             answer = ask()
             if not answer[0][0].startswith("2"):
                 return answer
             wait = self._database.submit(_execute(statements()))
-        wait()
+        self._wait(wait)
         return answer
+
+    @contextmanager
+    def _one_at_a_time(self, service: str) -> Iterator[None]:
+        """Wait until no other request changes a service.
+
+        Raises:
+            DataNotStored: the disk takes no changes.
+        """
+        if self._database.failed:
+            with self._all_services():
+                self._database.try_to_write()
+                self._load()
+                self._database.resume()
+        with self._locks[service]:
+            yield
+
+    def _wait(self, wait: Callable[[], None]) -> None:
+        """Wait until a change is on disk.
+
+        Raises:
+            DataNotStored: it cannot be stored, and moto's memory is without it again.
+        """
+        try:
+            wait()
+        except DataNotStored:
+            with self._all_services():
+                self._load()
+            raise
+
+    @contextmanager
+    def _all_services(self) -> Iterator[None]:
+        with ExitStack() as held:
+            for name in sorted(self._locks):
+                held.enter_context(self._locks[name])
+            yield
 
     def clear(self) -> None:
         """Delete everything, after moto has been emptied."""

@@ -107,20 +107,20 @@ class Collections:
         path: the database file, created if missing. None keeps all data in memory only.
 
     Raises:
-        localaws.database.DataUnusable: the file is damaged, or was written with another face model.
+        localaws.errors.DataUnusable: the file is damaged, or was written with another face model.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         schema = _SCHEMA + users.SCHEMA + faces.SCHEMA + idempotency.SCHEMA
-        self._database = Database(path, schema, _WRITTEN_BY)
+        self._database = Database(path, schema, _WRITTEN_BY, self._load)
         self._lock = threading.Lock()
         self._collections: dict[str, Collection] = {}
         if path is not None:
+            self._database.check("collections", "tags", "users", "faces")
             self._load()
 
     def _load(self) -> None:
         """Read all vectors into memory."""
-        self._database.check("collections", "tags", "users", "faces")
         rows = self._database.read("SELECT key, collection_id, created_at FROM collections")
         by_key = {key: Collection(self._database, key, *rest) for key, *rest in rows}
         totals: dict[tuple[int, int], NDArray[np.float32]] = {}
@@ -131,8 +131,9 @@ class Collections:
                 totals[collection, user] = vector if total is None else total + vector
         for (collection, user), total in totals.items():
             by_key[collection].users.load(user, total)
-        for key in sorted(by_key):
-            self._collections[by_key[key].collection_id] = by_key[key]
+        loaded = {by_key[key].collection_id: by_key[key] for key in sorted(by_key)}
+        with self._lock:
+            self._collections = loaded
 
     def create(self, collection_id: str, tags: Mapping[str, str]) -> Collection:
         """Create an empty collection.

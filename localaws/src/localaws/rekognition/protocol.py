@@ -14,6 +14,7 @@ from botocore import xform_name
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Request, Response
 
+from localaws.errors import DataNotStored
 from localaws.rekognition import shapes
 from localaws.rekognition.collections import Collections
 from localaws.rekognition.engine import OpenVINOEngine
@@ -55,7 +56,7 @@ class RekognitionApp:
         path: the database file, created if missing. None keeps all data in memory only.
 
     Raises:
-        localaws.database.DataUnusable: the file is damaged, or was written with another face model.
+        localaws.errors.DataUnusable: the file is damaged, or was written with another face model.
     """
 
     def __init__(
@@ -108,6 +109,8 @@ class RekognitionApp:
             return self._perform(operation, request)
         except AWSError:
             raise
+        except DataNotStored as error:
+            raise InternalServerError(str(error)) from error
         except Exception as error:
             _logger.exception("%s failed", operation)
             raise InternalServerError from error

@@ -42,7 +42,7 @@ class RekognitionServer(Server):
                 program uses it.
             localaws.rekognition.ModelUnavailable: the face models are missing, or differ from the
                 published files.
-            localaws.database.DataUnusable: the file is damaged, or was written with another face
+            localaws.errors.DataUnusable: the file is damaged, or was written with another face
                 model.
         """
         listening = listen(port)

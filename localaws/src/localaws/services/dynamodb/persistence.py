@@ -79,18 +79,23 @@ class DynamoDBStore:
                 yield _item_statement(region, table, item.attrs)
 
     def load(self) -> None:
-        """Put everything on disk into moto.
+        """Put everything on disk into moto, and nothing else.
+
+        Readers see the state before or the state after, and none between them.
 
         Raises:
             DataUnusable: the file is damaged.
         """
         path = self._database.path
+        tables: dict[str, dict[str, Table]] = {
+            region: {} for region in dynamodb_backends[ACCOUNT_ID]
+        }
         for region, name, state in self._database.scan("SELECT * FROM tables ORDER BY rowid"):
-            _backend(region).tables[name] = unpickled(state, path)
+            tables.setdefault(region, {})[name] = unpickled(state, path)
         for region, name, content in self._database.scan(
             "SELECT region, table_name, attributes FROM items ORDER BY rowid"
         ):
-            table = _backend(region).tables[name]
+            table = tables[region][name]
             attributes = unpickled(content, path)
             item = Item(attributes[table.hash_key_attr], None, {})
             dict.update(item.attrs, attributes)  # skips Item's check of its size
@@ -99,6 +104,8 @@ class DynamoDBStore:
             else:
                 item.range_key = attributes[table.range_key_attr]
                 table.items[item.hash_key][item.range_key] = item
+        for region, loaded in tables.items():
+            _backend(region).tables = loaded
 
 
 def _backend(region: str) -> DynamoDBBackend:

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from random import Random
 from typing import Any, Final, Protocol
 
@@ -49,8 +50,8 @@ class EventInvokeConfig:
 class KeptEvents(Protocol):
     """Keeps events until they are handled, in case the process ends before."""
 
-    def add(self, request_id: str, function: str, payload: str) -> None:
-        """Store an event for a function."""
+    def add(self, request_id: str, function: str, payload: str, stored: Callable[[], None]) -> None:
+        """Store an event for a function, and call ``stored`` afterwards."""
         ...
 
     def remove(self, request_id: str) -> None:
@@ -140,9 +141,12 @@ class EventQueue:
         payload, request_id = json.dumps(event), str(uuid.uuid4())
         due = time.monotonic() + delay
         number = next(self._numbers)
+        invocation = _Invocation(due, number, function, payload, request_id)
         if keep and self._kept_events is not None:
-            self._kept_events.add(request_id, function, payload)
-        self._put(_Invocation(due, number, function, payload, request_id))
+            queue = partial(self._put, invocation)
+            self._kept_events.add(request_id, function, payload, queue)
+        else:
+            self._put(invocation)
 
     def put_kept(self, is_known: Callable[[str], bool]) -> None:
         """Queue the events that an earlier process has stored for functions that are known."""
@@ -237,10 +241,11 @@ class EventQueue:
         if config.on_failure is not None:
             try:
                 config.on_failure(record)
-            except Exception as refused:
+            except Exception as refused:  # a kept event is tried again after a restart
                 logger.warning(
-                    "%s: the record of a failure is lost: %s", invocation.function, refused
+                    "%s: the record of a failure cannot be sent: %s", invocation.function, refused
                 )
+                return
         self._remove(invocation)
 
     def _remove(self, invocation: _Invocation) -> None:

@@ -1,8 +1,9 @@
 """Lambda on disk: the events that no function has handled yet."""
 
+from collections.abc import Callable
 from typing import Final
 
-from localaws.database import Database
+from localaws.database import Database, unit_of_work
 
 SCHEMA: Final = """
 CREATE TABLE events (
@@ -25,11 +26,24 @@ class EventStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, request_id: str, function: str, payload: str) -> None:
-        """Store an event for a function, and return when it is on disk."""
+    def add(self, request_id: str, function: str, payload: str, stored: Callable[[], None]) -> None:
+        """Store an event for a function, together with the change that it tells.
+
+        Args:
+            request_id: of the invocation.
+            function: its name.
+            payload: the event in JSON.
+            stored: called when the event is on disk.
+        """
         row = (request_id, function, payload)
         insert = "INSERT INTO events (request_id, function, payload) VALUES (?, ?, ?)"
-        self._database.write(lambda db: db.execute(insert, row))
+        work = unit_of_work.get()
+        if work is not None:
+            work.statements.append((insert, row))
+            work.afterwards.append(stored)
+        else:
+            self._database.write(lambda db: db.execute(insert, row))
+            stored()
 
     def remove(self, request_id: str) -> None:
         """Remove an event with the next write: to handle it once more does no harm."""

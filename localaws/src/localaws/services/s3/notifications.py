@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
-from moto.s3.models import FakeBucket, FakeKey, S3Backend
+from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey, S3Backend
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -44,7 +44,10 @@ _sequence = itertools.count(1)
 
 
 class S3Notifications:
-    """Layer that invokes functions for the changes that a request made in S3."""
+    """Layer that invokes functions for the changes that a request made in S3.
+
+    It is below the layer that writes to disk, which writes changes and events in one transaction.
+    """
 
     def __init__(self, invoke: Invoke) -> None:
         self._invoke = invoke
@@ -143,11 +146,21 @@ def delete_object(
     version_id: str | None = None,
     bypass: bool = False,
 ) -> tuple[bool, dict[str, Any]]:
-    """Stand in for ``S3Backend.delete_object``, which reports no change of a versioned bucket."""
+    """Stand in for ``S3Backend.delete_object``, which reports no change of a versioned bucket.
+
+    The answer names a delete marker that was removed, as in "Deleting objects from a
+    versioning-enabled bucket" in the Amazon S3 User Guide.
+    """
     changes = _changes.get()
     count_before = len(changes) if changes is not None else 0
-    success, answer = _moto_delete_object(self, bucket_name, key_name, version_id, bypass)
     bucket = self.get_bucket(bucket_name)
+    was_marker = any(
+        isinstance(version, FakeDeleteMarker) and version.version_id == version_id
+        for version in bucket.keys.getlist(key_name, [])
+    )
+    success, answer = _moto_delete_object(self, bucket_name, key_name, version_id, bypass)
+    if was_marker:
+        answer["delete-marker"] = "true"
     if changes is not None and success and bucket.is_versioned:
         del changes[count_before:]
         kind = "Delete" if version_id else "DeleteMarkerCreated"
@@ -155,3 +168,16 @@ def delete_object(
             _Change(f"s3:ObjectRemoved:{kind}", bucket, key_name, answer.get("version-id"), None)
         )
     return success, answer
+
+
+def set_delete_marker(self: S3Backend, bucket_name: str, key_name: str) -> FakeDeleteMarker:
+    """Stand in for ``S3Backend._set_delete_marker``, whose second marker stands for the first.
+
+    A marker stands for an object here, however often the key was deleted.
+    """
+    keys = self.get_bucket(bucket_name).keys
+    latest = keys[key_name]
+    while isinstance(latest, FakeDeleteMarker):
+        latest = latest.key
+    marker = keys[key_name] = FakeDeleteMarker(key=latest)
+    return marker

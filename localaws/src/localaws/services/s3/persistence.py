@@ -192,33 +192,36 @@ class S3Store:
     # --- reading ------------------------------------------------------------------------------
 
     def load(self) -> None:
-        """Put everything on disk into moto.
+        """Put everything on disk into moto, and nothing else.
+
+        Readers see the state before or the state after, and none between them.
 
         Raises:
             DataUnusable: the file is damaged.
         """
         path = self._database.path
-        backend = self._backend
+        self.forget()
+        buckets: dict[str, FakeBucket] = {}
+        all_tags: dict[str, Any] = {}
         for name, state, tags in self._database.scan("SELECT * FROM buckets"):
-            bucket = backend.buckets[name] = unpickled(state, path)
-            s3_backends.bucket_accounts[name] = "aws", ACCOUNT_ID
+            bucket = buckets[name] = unpickled(state, path)
             self._buckets[name] = state, tags
             if json.loads(tags):
-                backend.tagger.tags[bucket.arn] = json.loads(tags)
+                all_tags[bucket.arn] = json.loads(tags)
         last = 0
         for number, name, key, state, tags in self._database.scan(
             "SELECT id, bucket, key, state, tags FROM objects ORDER BY bucket, key, position"
         ):
             version = unpickled(state, path)
-            backend.buckets[name].keys[key] = version
+            buckets[name].keys[key] = version
             if json.loads(tags):
-                backend.tagger.tags[_arn(version)] = json.loads(tags)
+                all_tags[_arn(version)] = json.loads(tags)
             self._restore(version, number)
             last = max(last, number)
         for upload_id, name, state in self._database.scan("SELECT * FROM uploads"):
-            backend.buckets[name].multiparts[upload_id] = unpickled(state, path)
+            buckets[name].multiparts[upload_id] = unpickled(state, path)
             self._uploads[upload_id] = []
-        uploads = {u.id: u for b in backend.buckets.values() for u in b.multiparts.values()}
+        uploads = {u.id: u for b in buckets.values() for u in b.multiparts.values()}
         for number, upload_id, part, state in self._database.scan(
             "SELECT id, upload, number, state FROM parts ORDER BY number"
         ):
@@ -228,6 +231,12 @@ class S3Store:
             self._restore(upload.parts[part], number)
             last = max(last, number)
         self._next_id = itertools.count(last + 1)
+        backend = self._backend
+        for name in backend.buckets.keys() - buckets.keys():
+            s3_backends.bucket_accounts.pop(name, None)
+        s3_backends.bucket_accounts.update(dict.fromkeys(buckets, ("aws", ACCOUNT_ID)))
+        backend.tagger.tags = all_tags
+        backend.buckets = buckets
 
     def _restore(self, version: Version, number: int) -> None:
         self._ids[version] = number

@@ -1,6 +1,6 @@
 """SQS on disk: the queues of a region, with their messages, are one row."""
 
-from typing import Final
+from typing import Any, Final
 
 from moto.sqs.models import sqs_backends
 
@@ -37,10 +37,13 @@ class SQSStore:
         return [("INSERT OR REPLACE INTO queues VALUES (?, ?)", (region, pickled(queues)))]
 
     def load(self) -> None:
-        """Put everything on disk into moto.
+        """Put everything on disk into moto, and nothing else.
 
         Raises:
             DataUnusable: the file is damaged.
         """
+        queues: dict[str, Any] = {region: {} for region in sqs_backends[ACCOUNT_ID]}
         for region, state in self._database.scan("SELECT * FROM queues"):
-            sqs_backends[ACCOUNT_ID][region].queues = unpickled(state, self._database.path)
+            queues[region] = unpickled(state, self._database.path)
+        for region, loaded in queues.items():
+            sqs_backends[ACCOUNT_ID][region].queues = loaded

@@ -1,0 +1,13 @@
+"""The errors of data on disk. Their messages are for the person who runs the server."""
+
+
+class DataUnusable(RuntimeError):
+    """The data on disk cannot be used. The message tells a person why."""
+
+
+class DataInUse(DataUnusable):
+    """Another process uses the data."""
+
+
+class DataNotStored(RuntimeError):
+    """A change could not be stored, so it was not made. Later ones may succeed."""
