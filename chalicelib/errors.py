@@ -6,7 +6,7 @@
 from collections.abc import Iterable
 from http import HTTPStatus
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ProfileNotFound
 from msgspec import Struct
 
 THROTTLING_CODES = frozenset(
@@ -245,6 +245,10 @@ def as_problem(error: Exception) -> Problem:
             return ServiceUnavailable("The face index does not exist yet: POST /create-index.")
         return ServiceUnavailable(
             "A service behind this one answered with an error. Try again later."
+        )
+    if isinstance(error, NoCredentialsError | ProfileNotFound):
+        return ServiceUnavailable(
+            "The service has no access key for AWS. On one machine, start make run first."
         )
     if isinstance(error, BotoCoreError):
         return ServiceUnavailable(

@@ -19,7 +19,7 @@ from chalicelib.errors import THROTTLING_CODES, Problem
 from chalicelib.settings import SettingsError
 from facial_recognition.checkout import NoCheckout
 from facial_recognition.infra.errors import DeployError, missing_permission
-from facial_recognition.infra.stages import UnknownStage
+from facial_recognition.infra.stages import KEY_FILE, UnknownStage
 
 _WRONG_CREDENTIALS = frozenset(
     {
@@ -112,10 +112,20 @@ def _explain_answer(error: ClientError) -> tuple[str, str] | None:
     """Explain an answer that does not depend on the command; return None for all others."""
     code = error.response["Error"].get("Code", "")
     if code in _WRONG_CREDENTIALS:
-        return "credentials", f"AWS does not accept the credentials ({code}): sign in again."
+        return "credentials", _wrong_credentials(code)
     if code in _NOT_FROM_AWS and not error.operation_name.startswith("Head"):
         return _not_aws()
     return None
+
+
+def _wrong_credentials(code: str) -> str:
+    endpoint, file = os.environ.get("AWS_ENDPOINT_URL"), os.environ.get(KEY_FILE)
+    if endpoint and file:
+        return (
+            f"The server at {endpoint} does not accept the access key in {file} ({code}): set"
+            f" {KEY_FILE} to the file that make run names."
+        )
+    return f"AWS does not accept the credentials ({code}): sign in again."
 
 
 def _explain_refused_deploy(error: ClientError) -> tuple[str, str]:
@@ -142,6 +152,9 @@ def _explain_refusal(error: ClientError, stage: str) -> tuple[str, str]:
 def _explain_failed_call(error: BotoCoreError, *, deploying: bool) -> tuple[str, str]:
     """Explain a call that could not be made, or that got no answer."""
     if isinstance(error, NoCredentialsError | PartialCredentialsError | ProfileNotFound):
+        file = os.environ.get(KEY_FILE)
+        if os.environ.get("AWS_ENDPOINT_URL") and file and not os.path.exists(file):
+            return "credentials", f"There is no {file}: start the service with make run first."
         return "credentials", "There are no AWS credentials: run aws configure, or set AWS_PROFILE."
     if isinstance(error, NoRegionError):
         return "settings", "There is no region: set AWS_DEFAULT_REGION, or run aws configure."

@@ -2,10 +2,11 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from chalicelib.settings import Settings
 from facial_recognition import checkout
@@ -14,13 +15,22 @@ API = "api_handler"
 """Chalice's name of the function that answers HTTP requests."""
 FORGET = "forget_unverified"
 """The function that runs daily on stages that forget people who are not verified any more."""
-_CREDENTIALS = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_PROFILE",
-    "AWS_DEFAULT_PROFILE",
+KEY_FILE = "AWS_SHARED_CREDENTIALS_FILE"
+CREDENTIALS = frozenset(
+    {
+        KEY_FILE,
+        "AWS_ACCESS_KEY_ID",
+        "AWS_CONFIG_FILE",
+        "AWS_DEFAULT_PROFILE",
+        "AWS_PROFILE",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+    }
 )
+"""The variables in which boto3 looks for credentials before it reads the file of ``KEY_FILE``."""
+_LOCAL_KEY = "local"
+"""The id of every embedded AWS's access key."""
 _MODEL = "prod"
 """New stages are copies of this one."""
 _RESOURCE_NAMES = {
@@ -152,18 +162,31 @@ def names() -> list[str]:
 def set_environment(stage: str) -> None:
     """Set the environment variables of a stage in this process, unless they are set already.
 
-    A stage on this machine has an access key of its own, which takes the place of the operator's.
+    A stage on this machine has an access key of its own, which takes the place of the operator's
+    credentials. Only another file in ``AWS_SHARED_CREDENTIALS_FILE``, or the access key ``local``,
+    counts instead.
 
     Raises:
         UnknownStage: there is no stage of that name; the message lists the stages.
         facial_recognition.checkout.NoCheckout: there is no configuration to read.
     """
-    environment = StageConfig(stage).environment
-    own_key = environment.get("AWS_SHARED_CREDENTIALS_FILE")
-    if own_key and "AWS_ENDPOINT_URL" not in os.environ:
-        # The stage is on this machine: the operator's own credentials stay out of it.
-        for name in _CREDENTIALS:
+    environment = dict(StageConfig(stage).environment)
+    if KEY_FILE in environment and _keeps_own_credentials(environment):
+        environment = {n: v for n, v in environment.items() if n not in CREDENTIALS}
+    elif KEY_FILE in environment:
+        for name in CREDENTIALS - {KEY_FILE}:
             os.environ.pop(name, None)
-        os.environ.setdefault("AWS_SHARED_CREDENTIALS_FILE", str(checkout.require() / own_key))
+        environment[KEY_FILE] = str(checkout.require() / environment[KEY_FILE])
     for name, value in environment.items():
         os.environ.setdefault(name, value)
+
+
+def _keeps_own_credentials(environment: Mapping[str, str]) -> bool:
+    """Return whether this process has credentials for the place where its calls go.
+
+    Args:
+        environment: of a stage with an access key of its own.
+    """
+    endpoint = os.environ.get("AWS_ENDPOINT_URL") or environment.get("AWS_ENDPOINT_URL", "")
+    is_elsewhere = urlsplit(endpoint).hostname not in ("127.0.0.1", "localhost", "::1")
+    return is_elsewhere or os.environ.get("AWS_ACCESS_KEY_ID") == _LOCAL_KEY

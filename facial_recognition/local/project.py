@@ -13,6 +13,7 @@ from chalice.config import Config
 
 from chalicelib.settings import Settings
 from facial_recognition.infra import data
+from facial_recognition.infra.stages import CREDENTIALS
 from facial_recognition.local.workers import APP, Invocation, Workers
 from localaws.account import ACCOUNT_ID, REGION, arn
 from localaws.server import EmbeddedAWS, clear_environment
@@ -169,14 +170,15 @@ def _session(app_id: str) -> boto3.Session:
 class _SetOnlyMissing(MutableMapping[str, str]):
     """The environment of the process, in which Chalice cannot change variables that are set.
 
-    So the address of the embedded AWS overrides the stage's configuration.
+    So the address and the access key of the embedded AWS override the stage's configuration.
     """
 
     def __getitem__(self, name: str) -> str:
         return os.environ[name]
 
     def __setitem__(self, name: str, value: str) -> None:
-        os.environ.setdefault(name, value)
+        if name not in CREDENTIALS:  # the process has the key itself, and needs no file
+            os.environ.setdefault(name, value)
 
     def __delitem__(self, name: str) -> None:
         del os.environ[name]

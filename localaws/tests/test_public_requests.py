@@ -137,18 +137,16 @@ def test_asking_for_an_identity_assumes_no_role(laboratory: Laboratory) -> None:
     assert code in ("AccessDenied", "ValidationError")
     request = {"Action": "AssumeRole", "x": "", "RoleArn": "x", "RoleSessionName": "x"}
     body = "&".join(f"{k}={v}" for k, v in request.items()) + "&Action=GetCallerIdentity"
-    headers = signed(laboratory, "sts", "POST", "/", laboratory.session(name="other"), body)
+    headers = signed(laboratory, laboratory.session(name="other"), body)
     assert "not evaluated here" in send(laboratory, "POST", "/", headers=headers, data=body).text
 
 
-def signed(
-    laboratory: Laboratory, service: str, method: str, path: str, session: Any, body: str = ""
-) -> dict[str, str]:
-    """Return the headers of a request that the session of a role has signed."""
+def signed(laboratory: Laboratory, session: Any, body: str) -> dict[str, str]:
+    """Return the headers of a request to STS that the session of a role has signed."""
     keys = Credentials(session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"])
     form = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
-    request = AWSRequest(method, f"{laboratory.aws.url}{path}", headers=form, data=body)
-    SigV4Auth(keys, service, REGION).add_auth(request)
+    request = AWSRequest("POST", f"{laboratory.aws.url}/", headers=form, data=body)
+    SigV4Auth(keys, "sts", REGION).add_auth(request)
     return dict(request.headers)
 
 

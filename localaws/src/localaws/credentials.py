@@ -122,6 +122,21 @@ def shell_variables(key: AccessKey, folder: str | None, url: str) -> Iterator[st
         )
 
 
+def is_foreign(path: Path) -> bool:
+    """Return whether a file holds another access key, such as the owner's for AWS itself.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        parser.read_string(path.read_text(errors="replace"))
+    except configparser.Error:
+        return False
+    ids = [parser[name].get("aws_access_key_id", ACCESS_KEY_ID) for name in parser.sections()]
+    return any(key_id != ACCESS_KEY_ID for key_id in ids)
+
+
 def _read(path: Path) -> AccessKey | None:
     """Return the key in a credentials file; None if it holds none that can be trusted."""
     try:

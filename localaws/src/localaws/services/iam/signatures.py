@@ -7,6 +7,7 @@ Requests (AWS Signature Version 4)" in the Amazon S3 API Reference.
 import hmac
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -18,7 +19,7 @@ from botocore.utils import normalize_url_path
 
 from localaws.account import REGION
 from localaws.refusals import RequestRefused
-from localaws.request import AWSRequest, request_of
+from localaws.request import AWSRequest
 from localaws.wsgi import read_body
 
 if TYPE_CHECKING:
@@ -286,11 +287,12 @@ def _canonical_requests(environ: "WSGIEnvironment", signature: Signature) -> Ite
     headers = "".join(f"{n}:{_header(environ, n)}\n" for n in signature.signed_headers)
     rest = f"{headers}\n{';'.join(signature.signed_headers)}\n{_payload_digest(environ, signature)}"
     encoded = [(_encoded(name), _encoded(value)) for name, value in pairs]
-    for a_path, some_pairs in ((_encoded(path, "/"), encoded), (path, pairs)):
-        if signature.service != "s3":  # all others encode the path twice, and shorten it
-            a_path = quote(normalize_url_path(a_path), safe="/~")
-        a_query = "&".join(f"{name}={value}" for name, value in sorted(some_pairs))
-        yield f"{environ['REQUEST_METHOD']}\n{a_path}\n{a_query}\n{rest}"
+    for sent_path, sent_pairs in ((_encoded(path, "/"), encoded), (path, pairs)):
+        # S3 encodes the path once; all others encode it twice, and shorten it.
+        is_s3 = signature.service == "s3"
+        uri = sent_path if is_s3 else quote(normalize_url_path(sent_path), safe="/~")
+        parameters = "&".join(f"{name}={value}" for name, value in sorted(sent_pairs))
+        yield f"{environ['REQUEST_METHOD']}\n{uri}\n{parameters}\n{rest}"
 
 
 def _encoded(text: str, safe: str = "") -> str:
@@ -315,10 +317,8 @@ def _payload_digest(environ: "WSGIEnvironment", signature: Signature) -> str:
 def _header(environ: "WSGIEnvironment", name: str) -> str:
     """Return the value of a header, which WSGI gives as Latin-1, without needless spaces."""
     value = str(environ.get(_wsgi_name(name), ""))
-    try:
+    with suppress(UnicodeDecodeError):  # then it is Latin-1, as boto3 sends it
         value = value.encode("latin-1").decode()
-    except UnicodeDecodeError:  # then it is Latin-1, as boto3 sends it
-        pass
     return " ".join(value.split())
 
 

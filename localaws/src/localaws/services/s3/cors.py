@@ -33,10 +33,12 @@ def answer_pages(
     origin = environ.get("HTTP_ORIGIN")
     if origin is None or not request.bucket or is_for_a_stage(request.path):
         return inner(environ, start_response)
-    wanted = environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD")
-    is_preflight = request.method == "OPTIONS" and wanted is not None
-    names = _list(environ.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", "")) if is_preflight else []
-    allowed = _headers(request.bucket, origin, wanted if is_preflight else request.method, names)
+    is_preflight = request.method == "OPTIONS"
+    method, names = request.method, []
+    if is_preflight:
+        method = environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD", "")
+        names = _list(environ.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", ""))
+    allowed = _headers(request.bucket, origin, method, names)
     if is_preflight and not allowed:
         message = "CORSResponse: This CORS request is not allowed by the rules of the bucket."
         refused = RequestRefused("AccessForbidden", message, 403)
