@@ -246,12 +246,11 @@ def as_problem(error: Exception) -> Problem:
         return ServiceUnavailable(
             "A service behind this one answered with an error. Try again later."
         )
-    if isinstance(error, NoCredentialsError | ProfileNotFound):
-        return ServiceUnavailable(
-            "The service has no access key for AWS. On one machine, start make run first."
-        )
     if isinstance(error, BotoCoreError):
+        has_no_key = isinstance(error, NoCredentialsError | ProfileNotFound)
         return ServiceUnavailable(
-            "A service behind this one could not be reached. Try again later."
+            "The service has no access key for AWS. On one machine, start faces run --data data."
+            if has_no_key
+            else "A service behind this one could not be reached. Try again later."
         )
     return Problem("The request could not be completed. Report its requestId to the operator.")

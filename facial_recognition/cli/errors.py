@@ -154,7 +154,7 @@ def _explain_failed_call(error: BotoCoreError, *, deploying: bool) -> tuple[str,
     if isinstance(error, NoCredentialsError | PartialCredentialsError | ProfileNotFound):
         file = os.environ.get(KEY_FILE)
         if os.environ.get("AWS_ENDPOINT_URL") and file and not os.path.exists(file):
-            return "credentials", f"There is no {file}: start the service with make run first."
+            return "credentials", f"There is no {file}: make run writes it. Start that first."
         return "credentials", "There are no AWS credentials: run aws configure, or set AWS_PROFILE."
     if isinstance(error, NoRegionError):
         return "settings", "There is no region: set AWS_DEFAULT_REGION, or run aws configure."

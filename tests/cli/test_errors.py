@@ -17,6 +17,8 @@ from tests.cli.conftest import Faces
 from tests.support.processes import run_faces
 from tests.support.service import Service
 
+KEY = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "secret"}
+
 
 def test_it_is_installed_as_a_command() -> None:
     command = os.path.join(os.path.dirname(sys.executable), "faces")
@@ -32,7 +34,7 @@ def test_it_is_installed_as_a_command() -> None:
         (("people", "--stage", "moon"), {}, "There is no stage moon; there are dev, prod."),
         (
             ("people",),
-            {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"},
+            {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", **KEY},
             "Nothing answers at http://127.0.0.1:9: start it with make run.",
         ),
         (("people",), {"INDEX_RATE": "many"}, "INDEX_RATE"),
@@ -61,7 +63,7 @@ def test_a_server_that_is_not_aws(command: str, tmp_path: Path) -> None:
         threading.Thread(target=server.serve_forever).start()
         address = f"http://127.0.0.1:{server.server_port}"
 
-        done = run_faces(command, AWS_ENDPOINT_URL=address)
+        done = run_faces(command, AWS_ENDPOINT_URL=address, **KEY)
 
         server.shutdown()
     assert (done.returncode, done.stdout) == (2, "")
