@@ -7,6 +7,7 @@ keeps them out. A data folder keeps it in a file that AWS's SDKs and tools read,
 
 import configparser
 import os
+import re
 import secrets
 import shlex
 import tempfile
@@ -128,13 +129,8 @@ def is_foreign(path: Path) -> bool:
     Raises:
         OSError: the file cannot be read.
     """
-    parser = configparser.ConfigParser(interpolation=None, strict=False)
-    try:
-        parser.read_string(path.read_text(errors="replace"))
-    except configparser.Error:
-        return False
-    ids = [parser[name].get("aws_access_key_id", ACCESS_KEY_ID) for name in parser.sections()]
-    return any(key_id != ACCESS_KEY_ID for key_id in ids)
+    ids = re.findall(r"aws_access_key_id\s*=\s*(\S*)", path.read_text(errors="replace"))
+    return bool(set(ids) - {ACCESS_KEY_ID})
 
 
 def _read(path: Path) -> AccessKey | None:
