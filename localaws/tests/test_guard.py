@@ -1,5 +1,6 @@
 """The ports refuse the requests of foreign web pages, and answer programs."""
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,7 @@ PAGE = "http://127.0.0.1:8080"
 def server() -> Iterator[Server]:
     with Server(listen(0), Response("hello"), "test") as server:
         server.guard.admit(PAGE)
+        server.guard.admit_links()
         yield server
 
 
@@ -77,6 +79,35 @@ def test_foreign_pages_are_refused(server: Server, headers: dict[str, str]) -> N
     assert answer.status_code == 403
     assert answer.text.startswith("Forbidden: ")
     assert not [name for name in answer.headers if name.startswith("Access-Control")]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\r\n",
+        b"GET / HTTP/1.0\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n",
+        b"GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\n",
+        b"GET http://localhost/ HTTP/1.1\r\nHost: evil.example\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost.\r\n",
+        b"GET / HTTP/1.1\r\nHost: bucket.localhost\r\n",
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.2\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nOrigin: null\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: none\r\n"
+        b"Sec-Fetch-Site: cross-site\r\n",
+    ],
+)
+def test_a_request_that_names_no_host_or_several_is_refused(server: Server, head: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(head + b"Connection: close\r\n\r\n")
+        assert connection.makefile("rb").readline().split()[1] == b"403"
+
+
+def test_pages_are_linked_to_only_where_there_are_pages() -> None:
+    with Server(listen(0), Response("hello"), "test") as server:
+        assert requests.get(server.url, headers=link(), timeout=30).status_code == 403
 
 
 def test_a_link_cannot_send_a_form(server: Server) -> None:

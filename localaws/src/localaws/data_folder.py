@@ -78,7 +78,9 @@ class DataFolder:
             raise DataUnusable(f"{self.path / links[0]} is not a file of this program")
         key_file = entries.get(credentials.FILE_NAME)
         if key_file is not None and credentials.is_foreign(key_file):
-            raise DataUnusable(f"{key_file} holds another access key: choose another folder (--data)")
+            raise DataUnusable(
+                f"{key_file} holds another access key: choose another folder (--data)"
+            )
         others = sorted(entries.keys() - _OURS - _OF_NOBODY)
         databases = [entries[name] for name in DATABASES if name in entries]
         unmarked = [path.name for path in databases if not _is_our_database(path)]
