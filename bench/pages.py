@@ -87,7 +87,7 @@ def main() -> int:
         )
         answer.raise_for_status()
         aws.functions.drain()
-        with LocalPages(PagesConfig(api.url), aws.url) as pages:
+        with LocalPages(PagesConfig(api.url), aws.url, guards=(aws.guard, api.guard)) as pages:
             clicks = measure(pages.url, photograph, WARM_UP + options.clicks)[WARM_UP:]
     if any(click["kind"] != "match" for click in clicks):
         print("error: not every click recognised the face", file=sys.stderr)

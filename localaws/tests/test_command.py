@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from processes import LOCALAWS, finished, session_of, started, wait_for
@@ -111,3 +112,21 @@ def test_rekognition_alone_keeps_its_data(tmp_path: Path) -> None:
             rekognition.detect_faces(Image={"S3Object": {"Bucket": "any", "Name": "any"}})
 
     assert len(found["FaceMatches"]) == 1
+
+
+def test_an_origin_that_is_none_is_told() -> None:
+    for text in ("*", "null", "localhost:3000", "http://localhost:3000/"):
+        done = finished(*LOCALAWS, "--only", "rekognition", "--allow-origin", text)
+
+        assert done.returncode == 2
+        assert f"{text} is no origin, such as http://localhost:3000" in done.stderr
+
+
+@pytest.mark.parametrize("only", [(), ("--only", "rekognition")])
+def test_an_open_server_warns_and_takes_any_key(only: tuple[str, ...]) -> None:
+    with started(*LOCALAWS, "--port", "0", "--open", *only) as process:
+        wait_for(process, "^warning: --open lets every program")
+        url = wait_for(process, r"^ready \S+ (\S+)$")[1]
+        anybody = boto3.Session("any", "key", region_name="us-east-1")
+        client: Any = anybody.client("rekognition", endpoint_url=url)
+        assert client.list_collections()["CollectionIds"] == []

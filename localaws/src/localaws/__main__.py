@@ -4,6 +4,7 @@ With ``--only rekognition`` it runs Rekognition alone, which needs no moto.
 """
 
 import argparse
+import re
 import sys
 from contextlib import ExitStack, closing
 from typing import Final
@@ -97,6 +98,12 @@ def _fail(reason: object) -> int:
     return 1
 
 
+def _origin(text: str) -> str:
+    if not re.fullmatch(r"https?://[^/*,\s]+", text):
+        raise argparse.ArgumentTypeError(f"{text} is no origin, such as http://localhost:3000")
+    return text.lower()
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="localaws", description=__doc__)
     parser.add_argument("--port", type=int, default=4566, help="of 127.0.0.1 (4566)")
@@ -108,6 +115,7 @@ def _options() -> argparse.Namespace:
         "--allow-origin",
         action="append",
         default=[],
+        type=_origin,
         metavar="ORIGIN",
         help="let web pages of this origin use the port, such as http://localhost:3000",
     )
