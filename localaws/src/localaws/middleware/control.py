@@ -23,10 +23,11 @@ from localaws.services.lambda_.functions import Functions
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-FAULTS = "/_localaws/faults"
-EVENTS = "/_localaws/events"
-PERMISSIONS = "/_localaws/permissions"
-QUIET = "/_localaws/quiet"
+CONTROL = "/_localaws/"
+FAULTS = f"{CONTROL}faults"
+EVENTS = f"{CONTROL}events"
+PERMISSIONS = f"{CONTROL}permissions"
+QUIET = f"{CONTROL}quiet"
 
 
 class _Events(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
@@ -72,12 +73,15 @@ class Control:
         inner: "WSGIApplication",
     ) -> Iterable[bytes]:
         """Answer a request of the control API; pass on all others."""
-        answer_to = self._routes.get(environ.get("PATH_INFO", ""))
-        if answer_to is None:
+        path = environ.get("PATH_INFO", "")
+        if not path.startswith(CONTROL):
             return inner(environ, start_response)
         if self._is_restricted(environ):
             refused = Response("The session of a role may not use the control API.\n", 403)
             return refused(environ, start_response)
+        answer_to = self._routes.get(path)
+        if answer_to is None:
+            return Response("The control API has no such address.\n", 404)(environ, start_response)
         request = Request(environ)
         try:
             answer = answer_to(request)

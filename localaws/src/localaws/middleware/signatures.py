@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.loaders import Loader
 
+from localaws.middleware.control import CONTROL
 from localaws.refusals import RequestRefused, error_response
 from localaws.request import AWSRequest, request_of
 from localaws.services.apigateway.rest_apis import is_for_a_stage
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 _KEYS_OF_A_POOL: Final = re.compile(r"/[a-z]+-[a-z]+-[0-9]_[0-9A-Za-z]+/\.well-known/jwks\.json")
 _USER_POOLS: Final = "AWSCognitoIdentityProviderService."
 _JSON: Final = "application/x-amz-json-1.1"
-_CONTROL: Final = "/_localaws/"
 _NOT_AWS: Final = ("/moto-api", "/favicon.ico", "/latest/meta-data", "/latest/api")
 """Paths of moto's own. Its ``/moto-api/reset`` would delete everything."""
 
@@ -66,7 +66,7 @@ class Signatures:
 
     def _signed(self, environ: "WSGIEnvironment", request: AWSRequest) -> str:
         """Check the signature of a request, and return what it states."""
-        service = None if request.path.startswith(_CONTROL) else request.service
+        service = None if request.path.startswith(CONTROL) else request.service
         signature = check(environ, self._identities, service)
         return stated(signature.service, signature.access_key_id, signature.scope)
 
@@ -77,7 +77,7 @@ def _public(environ: "WSGIEnvironment", request: AWSRequest) -> str | None:
     A public request is exactly what the service's documentation shows. Anything else could mean
     another request to moto.
     """
-    if "HTTP_AUTHORIZATION" in environ or request.query:
+    if "HTTP_AUTHORIZATION" in environ or environ.get("QUERY_STRING"):
         return None
     target = environ.get("HTTP_X_AMZ_TARGET")
     if target is None and is_form(environ):  # the layer of S3's forms checks the policy in the form

@@ -82,7 +82,7 @@ def is_form(environ: "WSGIEnvironment") -> bool:
     return (
         request.method == "POST"
         and bool(request.bucket)
-        and not (request.key or request.query)
+        and not (request.key or environ.get("QUERY_STRING"))
         and environ.get("CONTENT_TYPE", "").startswith("multipart/form-data")
     )
 
