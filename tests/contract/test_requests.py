@@ -292,7 +292,8 @@ def test_query_parameters_are_fields(running: Service, query: str, words: str) -
             (400, "malformed_request"),
         ),
         (
-            b"POST /verify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+            b"POST /verify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n{}",
             (400, "malformed_request"),
         ),
         (
@@ -306,7 +307,8 @@ def test_query_parameters_are_fields(running: Service, query: str, words: str) -
             (400, "malformed_request"),
         ),
         (
-            b"POST /verify HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{}",
+            b"POST /verify HTTP/1.1\r\nHost: localhost\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n9\r\n{}",
             (400, "malformed_request"),
         ),
         (
@@ -318,7 +320,8 @@ def test_query_parameters_are_fields(running: Service, query: str, words: str) -
             (400, "malformed_request"),
         ),
         (
-            b"POST /verify HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+            b"POST /verify HTTP/1.1\r\nHost: localhost\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
             (400, "image_missing"),
         ),
         (

@@ -22,12 +22,13 @@ from localaws.account import REGION
 from localaws.credentials import AccessKey
 from localaws.data_folder import DataFolder
 from localaws.guard import Guard
+from localaws.middleware.bodies import check_body
 from localaws.middleware.control import Control
 from localaws.middleware.faults import Faults
 from localaws.middleware.permissions import Permissions
 from localaws.middleware.persistence import Persistence
 from localaws.middleware.signatures import Signatures
-from localaws.ports import HOST, Server, listen
+from localaws.ports import HOST, QuietRequestHandler, Server, listen
 from localaws.rekognition import RekognitionApp
 from localaws.services.apigateway.imports import import_rest_api
 from localaws.services.apigateway.rest_apis import RestApis
@@ -131,6 +132,7 @@ class EmbeddedAWS:
         """Return the layers above moto, in the order in which a request goes through them."""
         identities = self._identities
         return [
+            check_body,
             *([] if self._open_to_all else [Signatures(identities)]),
             Control(self.faults, self.functions, self.permissions, identities),
             self.faults,
@@ -255,6 +257,7 @@ class _OwnSession(boto3.Session):
 
 class _RequestHandler(MotoRequestHandler):
     protocol_version = "HTTP/1.1"  # SDKs keep their connections open
+    timeout = QuietRequestHandler.timeout
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Log nothing: clients show their own requests."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from localaws.credentials import AccessKey
+from localaws.middleware.bodies import check_body
 from localaws.ports import Server, listen
 from localaws.refusals import error_response
 from localaws.rekognition.protocol import RekognitionApp
@@ -49,7 +50,7 @@ class RekognitionServer(Server):
         with listening:
             self.app = RekognitionApp(_no_s3_object, path=path)
             self.app.warm_up()
-            app = chain([_Signed(key)] if key else [], self.app)
+            app = chain([check_body, *([_Signed(key)] if key else [])], self.app)
             super().__init__(listening, app, "rekognition")
 
     def stop(self) -> None:
