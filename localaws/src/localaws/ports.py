@@ -52,6 +52,8 @@ class QuietRequestHandler(WSGIRequestHandler):
     """Reads requests and logs none of them: clients show their own requests."""
 
     protocol_version = "HTTP/1.1"  # SDKs keep their connections open
+    timeout = 30.0
+    """Seconds to wait for the next part of a request, or for the next request."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Log nothing."""

@@ -22,12 +22,13 @@ from localaws.account import REGION
 from localaws.credentials import AccessKey
 from localaws.data_folder import DataFolder
 from localaws.guard import Guard
+from localaws.middleware.bodies import check_body
 from localaws.middleware.control import Control
 from localaws.middleware.faults import Faults
 from localaws.middleware.permissions import Permissions
 from localaws.middleware.persistence import Persistence
 from localaws.middleware.signatures import Signatures, hide_motos_own_paths
-from localaws.ports import HOST, Server, listen
+from localaws.ports import HOST, QuietRequestHandler, Server, listen
 from localaws.rekognition import RekognitionApp
 from localaws.services.apigateway.imports import import_rest_api
 from localaws.services.apigateway.rest_apis import RestApis
@@ -135,6 +136,7 @@ class EmbeddedAWS:
             hide_motos_own_paths,
             answer_pages,
             *([] if self._open_to_all else [Signatures(identities)]),
+            check_body,
             Control(self.faults, self.functions, self.permissions, identities),
             self.faults,
             RestApis(self.deployed, identities),
@@ -258,6 +260,7 @@ class _OwnSession(boto3.Session):
 
 class _RequestHandler(MotoRequestHandler):
     protocol_version = "HTTP/1.1"  # SDKs keep their connections open
+    timeout = QuietRequestHandler.timeout
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Log nothing: clients show their own requests."""

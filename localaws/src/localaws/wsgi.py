@@ -50,3 +50,4 @@ def replace_body(environ: "WSGIEnvironment", body: bytes) -> None:
     """Let the next layer read another body."""
     environ["wsgi.input"] = io.BytesIO(body)
     environ["CONTENT_LENGTH"] = str(len(body))
+    environ.pop("HTTP_TRANSFER_ENCODING", None)  # the body has a length now

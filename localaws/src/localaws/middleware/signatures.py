@@ -60,6 +60,8 @@ class Signatures:
             authorization = _public(environ, request) or self._signed(environ, request)
         except SignatureRefused as refused:
             return error_response(request, refusal(request, refused))(environ, start_response)
+        except RequestRefused as refused:
+            return error_response(request, refused)(environ, start_response)
         # moto would guess the service of a request without this header from path, target and body.
         environ.setdefault("HTTP_AUTHORIZATION", authorization)
         return inner(environ, start_response)

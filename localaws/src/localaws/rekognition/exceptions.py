@@ -127,6 +127,13 @@ class ServiceQuotaExceededException(AWSError):
     code = "ServiceQuotaExceededException"
 
 
+class ThrottlingException(AWSError):
+    """The service is busy. Clients may repeat the request."""
+
+    code = "ThrottlingException"
+    default_message = "Slow down; signal your request rate"
+
+
 class UnknownOperationException(AWSError):
     """Rekognition has no operation with this name."""
 

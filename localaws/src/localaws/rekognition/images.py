@@ -4,6 +4,10 @@ The limits are Rekognition's, https://docs.aws.amazon.com/rekognition/latest/dg/
 """
 
 import io
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -16,6 +20,7 @@ from localaws.rekognition.exceptions import (
     ImageTooLargeException,
     InvalidImageFormatException,
     InvalidParameterException,
+    ThrottlingException,
 )
 
 Pixels: TypeAlias = NDArray[np.uint8]
@@ -26,6 +31,9 @@ MIN_SIDE: Final = 80
 # Rekognition documents no limit on pixels. Above this number, Pillow warns of a decompression bomb.
 # An image of this size takes 256 MB when decoded.
 MAX_PIXELS: Final = 89_478_485
+
+MOST_SECONDS: Final = 25.0
+"""The longest that an image waits until others are decoded; SDKs wait for 60 seconds."""
 
 # For detection, images are scaled down to this longer side, in pixels. Rekognition finds faces of
 # at least 40 pixels in an image of 1920, a 48th of the longer side. At 960 pixels, these faces have
@@ -44,6 +52,48 @@ _TO_UPRIGHT: Final = {
 }
 # Orientations that swap width and height.
 _SWAPS_SIDES: Final = {5, 6, 7, 8}
+
+
+class _Turns:
+    """Limits the pixels that are decoded at once; the images wait for their turn, in order.
+
+    A PNG is decoded at full size before it can be reduced. Ordinary photographs fit side by side.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._free = most
+        self._waiting: deque[object] = deque()
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def of(self, pixels: int) -> Iterator[None]:
+        """Wait until an image of this size may be decoded.
+
+        Raises:
+            ThrottlingException: that took longer than ``MOST_SECONDS``.
+        """
+        taken = min(pixels, self._most)
+        me = object()
+        with self._changed:
+            self._waiting.append(me)
+            is_my_turn = self._changed.wait_for(
+                lambda: self._waiting[0] is me and self._free >= taken, MOST_SECONDS
+            )
+            self._waiting.remove(me)
+            self._changed.notify_all()
+            if not is_my_turn:
+                raise ThrottlingException
+            self._free -= taken
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += taken
+                self._changed.notify_all()
+
+
+_turns: Final = _Turns(MAX_PIXELS)
 
 
 @dataclass(slots=True, eq=False)
@@ -72,7 +122,8 @@ class Image:
         """
         reduction = max(1, int(1 / scale))
         if not 0 < self._reduction <= reduction:
-            self._pixels = _pixels(self._content, reduction)
+            with _turns.of(self.width * self.height):
+                self._pixels = _pixels(self._content, reduction)
             self._reduction = reduction
         return self._pixels
 

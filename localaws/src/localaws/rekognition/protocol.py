@@ -144,9 +144,12 @@ def _read(shape: Any, request: Request) -> dict[str, Any]:
         raise RequestEntityTooLargeException from error
     try:
         body = json.loads(content or b"{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SerializationException("The request body is not valid JSON") from error
-    members: dict[str, Any] = shapes.parse(shape, body)
+    try:
+        members: dict[str, Any] = shapes.parse(shape, body)
+    except OverflowError as error:  # a number that no float can hold
+        raise SerializationException("A number is out of range") from error
     broken = list(shapes.violations(shape, members))
     if broken:
         detected = f"{len(broken)} validation error{'s' if len(broken) > 1 else ''} detected"

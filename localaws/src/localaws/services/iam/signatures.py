@@ -18,9 +18,9 @@ from urllib.parse import parse_qsl, quote, unquote_to_bytes
 from botocore.utils import normalize_url_path
 
 from localaws.account import REGION
+from localaws.middleware.bodies import read_whole
 from localaws.refusals import RequestRefused
 from localaws.request import AWSRequest
-from localaws.wsgi import read_body
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -157,6 +157,7 @@ def check(environ: "WSGIEnvironment", keys: Keys, service: str | None) -> Signat
 
     Raises:
         SignatureRefused: the signature is missing or wrong.
+        RequestRefused: the body of a request to another service than S3 cannot be read.
     """
     signature = _read(environ)
     secret = keys.secret_of(signature.access_key_id)
@@ -306,7 +307,7 @@ def _payload_digest(environ: "WSGIEnvironment", signature: Signature) -> str:
         SignatureRefused: a request to S3 states none.
     """
     if signature.service != "s3":
-        return sha256(read_body(environ)).hexdigest()
+        return sha256(read_whole(environ)).hexdigest()
     usual = "" if signature.expires is None else _UNSIGNED_PAYLOAD
     digest = str(environ.get("HTTP_X_AMZ_CONTENT_SHA256", usual))
     if not _S3_DIGEST.fullmatch(digest):

@@ -208,7 +208,13 @@ def _check_size(size: int, least: int, most: int) -> None:
 def _parse(environ: "WSGIEnvironment") -> PostForm:
     stream = io.BytesIO(read_body(environ))
     _, form, files = parse_form_data({**environ, "wsgi.input": stream})
+    names = [name.lower() for name, _ in [*form.items(multi=True), *files.items(multi=True)]]
     fields = {name.lower(): value for name, value in form.items()}
+    repeated = sorted({name for name in names if names.count(name) > 1} - {"file"})
+    if repeated:  # moto may take another one of them than the one that is checked here
+        raise RequestRefused("InvalidArgument", f"The form has more than one field {repeated[0]}.")
+    if set(names) != {*fields, "file"} or ("file" in {*files} and "file" in fields):
+        raise RequestRefused("InvalidArgument", "Only the field file may be a file.")
     if len(files.getlist("file")) + len(form.getlist("file")) != 1:
         raise RequestRefused(
             "InvalidArgument", "POST requires exactly one file upload per request."
