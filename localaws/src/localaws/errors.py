@@ -1,5 +1,7 @@
 """The errors of data on disk. Their messages are for the person who runs the server."""
 
+from pathlib import Path
+
 
 class DataUnusable(RuntimeError):
     """The data on disk cannot be used. The message tells a person why."""
@@ -11,3 +13,8 @@ class DataInUse(DataUnusable):
 
 class DataNotStored(RuntimeError):
     """A change could not be stored, so it was not made. Later ones may succeed."""
+
+
+def damaged(path: Path | None, reason: str) -> DataUnusable:
+    """Return the error for a file whose content is not the content that was written."""
+    return DataUnusable(f"{path} is damaged ({reason})")

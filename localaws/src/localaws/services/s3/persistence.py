@@ -19,7 +19,8 @@ from moto.s3.models import (
 from moto.s3.utils import _VersionedKeyStore
 
 from localaws.account import ACCOUNT_ID
-from localaws.database import Database, Statement, damaged
+from localaws.database import Database, Statement
+from localaws.errors import damaged
 from localaws.pickling import pickled, unpickled
 
 SCHEMA: Final = """
