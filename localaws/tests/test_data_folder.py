@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -133,6 +134,33 @@ def test_a_folder_of_a_former_version_is_ours(tmp_path):
     DataFolder(tmp_path).close()
     (tmp_path / "lock").unlink()
     DataFolder(tmp_path).close()
+
+
+@pytest.mark.parametrize("do", [Path.unlink, lambda path: path.write_bytes(b"")])
+@pytest.mark.parametrize("name", ["rekognition.db", "services.db"])
+def test_a_database_that_a_former_version_left_alone_is_missed(tmp_path, name, do):
+    fill(tmp_path)
+    for path in tmp_path.glob("*.db"):
+        with closing(sqlite3.connect(path)) as former:
+            former.execute("DROP TABLE mark")
+            former.commit()
+        Path(f"{path}-mark").unlink()
+    folder = DataFolder(tmp_path)
+    folder.check_partners()
+    do(tmp_path / name)
+
+    with pytest.raises(DataUnusable, match=f"{name} is missing or empty, but .* is there"):
+        folder.check_partners()
+    folder.close()
+
+
+def test_a_folder_of_rekognition_alone_can_be_used_by_the_other_services(tmp_path):
+    fill(tmp_path, "rekognition.db")
+
+    folder = DataFolder(tmp_path)
+    folder.check_partners()
+    folder.close()
+    fill(tmp_path)
 
 
 def test_a_database_of_another_program_is_not_deleted(tmp_path):

@@ -5,12 +5,10 @@ import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from localaws import marks
 from localaws.database import Database
 from localaws.errors import DataNotStored, DataUnusable
 
@@ -295,60 +293,35 @@ def test_a_database_that_is_gone_with_its_mark_is_missed(pair):
     folder, databases = pair("data")
     for database in databases:
         database.close()
-    marks.count_start(folder / "first.db", folder / "second.db")
     for file in folder.glob("first.db*"):
         file.unlink()
 
     with pytest.raises(DataUnusable, match=r"first\.db is missing or empty"):
         opened(folder / "first.db")
     with closing(sqlite3.connect(folder / "first.db")) as empty:
-        empty.execute("PRAGMA user_version = 1")
+        empty.execute("CREATE TABLE written_by (name TEXT NOT NULL)")
+        empty.execute("INSERT INTO written_by VALUES ('test')")
+        empty.commit()
     with pytest.raises(DataUnusable, match=r"first\.db was replaced by another file"):
         opened(folder / "first.db")
 
 
-def test_a_database_of_another_time_is_refused(pair):
+@pytest.mark.parametrize("name", ["first.db", "second.db"])
+@pytest.mark.parametrize("has_mark", [True, False])
+def test_a_database_of_another_time_is_refused(pair, name, has_mark):
     folder, databases = pair("data")
     for database in databases:
         database.close()
-    start = folder / "first.db", folder / "second.db"
-    marks.count_start(*start)
     copy = shutil.copytree(folder, folder.with_name("copy"))
-    marks.count_start(*start)
-    for path in start:
+    for path in (folder / "first.db", folder / "second.db"):
         opened(path).close()
-    for name in ("second.db", "second.db-mark"):
-        shutil.copy(copy / name, folder / name)
+    (folder / f"{name}-mark").unlink()
+    shutil.copy(copy / name, folder)
+    if has_mark:
+        shutil.copy(copy / f"{name}-mark", folder)
 
-    with pytest.raises(DataUnusable, match=r"second\.db .*are of different times"):
-        opened(folder / "second.db")
-    with pytest.raises(DataUnusable, match=r"first\.db .*are of different times"):
-        opened(folder / "first.db")
-
-
-@pytest.mark.parametrize("written", [1, 2])
-def test_a_start_that_is_killed_between_two_marks_harms_nothing(pair, written):
-    folder, databases = pair("data")
-    for database in databases:
-        database.close()
-    start = folder / "first.db", folder / "second.db"
-    marks.count_start(*start)
-    former = [Path(f"{path}-mark").read_bytes() for path in start]
-    for _ in range(2):  # killed twice
-        first, second = (marks._read(Path(f"{path}-mark")) for path in start)
-        number = 1 + max(first.start, second.start)
-        replace(first, start=number, previous_start=second.start).write(start[0])
-        if written == 2:
-            replace(second, start=number).write(start[1])
-        for path in start:
-            database = opened(path)
-            assert numbers(database) == [1]
-            database.close()
-
-    marks.count_start(*start)
-    assert former != [Path(f"{path}-mark").read_bytes() for path in start]
-    for path in start:
-        opened(path).close()
+    with pytest.raises(DataUnusable, match=f"{name} lacks the last changes"):
+        opened(folder / name)
 
 
 @pytest.mark.parametrize("mark", ["second.db-mark", "no mark"])
@@ -402,17 +375,21 @@ def test_a_mark_that_is_gone_costs_nothing(killed):
     assert killed.with_name("words.db-mark").read_text()
 
 
-def test_a_database_without_an_id_gets_that_of_its_folder(pair, tmp_path):
+def test_databases_of_a_former_version_get_one_id(pair):
     folder, databases = pair("data")
-    databases[0].close()
-    databases[1].write(lambda db: db.execute("DROP TABLE mark"))
-    databases[1].close()
-    (folder / "second.db-mark").unlink()
-
-    for name in ("second.db", "first.db"):
-        database = opened(folder / name)
-        assert numbers(database) == [1]
+    for database in databases:
         database.close()
+    for path in folder.glob("*.db"):
+        with closing(sqlite3.connect(path)) as former:
+            former.execute("DROP TABLE mark")
+            former.commit()
+        Path(f"{path}-mark").unlink()
+
+    for _ in range(2):
+        for name in ("first.db", "second.db"):
+            database = opened(folder / name)
+            assert numbers(database) == [1]
+            database.close()
 
 
 def test_a_closed_database_refuses_changes(tmp_path):

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from localaws import credentials, marks
 from localaws.credentials import AccessKey
-from localaws.errors import DataInUse, DataUnusable
+from localaws.errors import RESTORE, DataInUse, DataUnusable
 
 LOCK: Final = "lock"
 REKOGNITION: Final = "rekognition.db"
@@ -141,16 +141,20 @@ class DataFolder:
         except OSError as error:
             raise self._unusable(error) from error
 
-    def count_start(self) -> None:
-        """Note that both databases are used together from now on.
+    def check_partners(self) -> None:
+        """Check that no database of a former version, which had no mark, lacks the other one.
 
         Raises:
-            DataUnusable: that cannot be written.
+            DataUnusable: one is missing or empty.
         """
-        try:
-            marks.count_start(self.path / REKOGNITION, self.path / SERVICES)
-        except OSError as error:
-            raise self._unusable(error) from error
+        for name, partner in (_DATABASES, reversed(_DATABASES)):
+            tables, missed = _tables(self.path / name), self.path / partner
+            is_there = missed.exists() and missed.stat().st_size > 0
+            if "written_by" in tables and marks.TABLE not in tables and not is_there:
+                raise DataUnusable(
+                    f"{missed} is missing or empty, but {name} is there. If only Rekognition has"
+                    f" used the folder, start it once with --only rekognition. Else: {RESTORE}"
+                )
 
     def close(self) -> None:
         """Release the folder for other processes."""

@@ -95,7 +95,9 @@ class Database:
                 write_ahead_log.check(path, self._writer)
             self._make_tables(schema, written_by)
             if path is not None:
-                marks.identify(self._writer, path).write(path)
+                marks.check_identity(self._writer, path)
+                marks.count_log(self._writer, path)
+                marks.introduce(path)
                 files = path, write_ahead_log.path_of(path)
                 self._files = {file: _identity(file) for file in files}
         except (sqlite3.DatabaseError, OSError) as error:
@@ -108,7 +110,9 @@ class Database:
         tables = self.read("SELECT name FROM sqlite_master")
         if not tables:
             mark = f"INSERT INTO written_by VALUES ('{written_by}')"  # noqa: S608 - a constant
-            self._writer.executescript(f"BEGIN; {_MARK_SCHEMA}; {mark}; {schema}; COMMIT")
+            identity = marks.schema(self.path) if self.path is not None else ""
+            statements = f"{_MARK_SCHEMA}; {mark}; {schema}; {identity}"
+            self._writer.executescript(f"BEGIN; {statements}; COMMIT")
         elif (found := self.read("SELECT name FROM written_by")) != [(written_by,)]:
             by = found[0][0] if found else "an unknown program"
             raise DataUnusable(f"{self.path} was written by {by}; this is {written_by}")
@@ -246,10 +250,7 @@ class Database:
 
     def _refuse(self, writes: Sequence["_Write[Any]"], error: Exception) -> None:
         """Let all writes fail, each with an error of its own: threads raise them at once."""
-        reason = str(error)
-        folder = self.path.parent if self.path and isinstance(error, sqlite3.Error) else None
-        if folder and (trial := try_to_write(folder)):  # the system says it better than SQLite
-            reason = str(trial.strerror)
+        reason = _reason(self.path, error)
         self._outage.begin(reason)
         for write in writes:
             write.error = DataNotStored(f"{self.path} cannot be written ({reason})")
@@ -336,13 +337,22 @@ def _identity(path: Path) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
+def _reason(path: Path | None, error: Exception) -> str:
+    """Return the reason of an error, in the words of the system rather than those of SQLite."""
+    if path is not None and isinstance(error, sqlite3.Error):
+        trial = try_to_write(path.parent)
+        if trial is not None:
+            return str(trial.strerror)
+    return str(getattr(error, "strerror", None) or error)
+
+
 def _unusable(path: Path | None, error: sqlite3.DatabaseError | OSError) -> DataUnusable:
     """Return the error for a file that cannot be opened."""
     name = getattr(error, "sqlite_errorname", "")
     if isinstance(error, OSError) or name.startswith(_NOT_DAMAGED):
         return DataUnusable(
-            f"{path} cannot be opened ({error}). Its data is not damaged: check the free space and"
-            " the permissions, and start again."
+            f"{path} cannot be opened ({_reason(path, error)}). Its data is not damaged: check the"
+            " free space and the permissions, and start again."
         )
     return damaged(path, str(error))
 

@@ -1,6 +1,10 @@
 """The errors of data on disk. Their messages are for the person who runs the server."""
 
 from pathlib import Path
+from typing import Final
+
+RESTORE: Final = "Restore the whole folder from a backup, or delete its data (--fresh)"
+"""What to do about a folder that lacks data."""
 
 
 class DataUnusable(RuntimeError):
@@ -17,4 +21,4 @@ class DataNotStored(RuntimeError):
 
 def damaged(path: Path | None, reason: str) -> DataUnusable:
     """Return the error for a file whose content is not the content that was written."""
-    return DataUnusable(f"{path} is damaged ({reason})")
+    return DataUnusable(f"{path} is damaged ({reason}). {RESTORE}")

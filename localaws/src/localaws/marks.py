@@ -2,21 +2,24 @@
 
 A database that is missing, empty, exchanged or without its log looks like a whole one to SQLite.
 The file ``services.db-mark`` beside ``services.db`` repeats two facts that the database holds, the
-id of the data and how often its log was begun, and names the databases that it was used with.
+id of the data and the number of its logs, and names the other databases with the numbers of theirs.
+Whatever the marks know is on disk before, so a process may be killed at any moment.
 """
 
 import json
 import os
 import sqlite3
 import uuid
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from localaws.errors import DataUnusable
+from localaws.errors import RESTORE, DataUnusable
 
 SUFFIX: Final = "-mark"
-_ADVICE: Final = "Restore the whole folder from a backup, or delete its data (--fresh)"
+TABLE: Final = "mark"
+
+_SELECT: Final = f"SELECT data_id, logs FROM {TABLE}"  # noqa: S608 - a constant
 
 
 @dataclass(frozen=True)
@@ -26,13 +29,9 @@ class Mark:
     data_id: str
     """The same in all databases of a data folder."""
     logs: int
-    """How often a log was begun whose first change was acknowledged."""
-    partners: tuple[str, ...] = ()
-    """The names of the databases that it was used with."""
-    start: int = 0
-    """How often it was used with them."""
-    previous_start: int | None = None
-    """The partners' ``start``, while the marks of a start are being written."""
+    """How often the database was opened, or began a log whose first change was acknowledged."""
+    partners: dict[str, int] = field(default_factory=dict)
+    """``logs`` of the other databases in the folder, by name. They were at least so new."""
 
     def write(self, database: Path) -> None:
         """Write the mark beside a database in one step.
@@ -61,59 +60,45 @@ def check_presence(database: Path) -> None:
         return
     log = Path(f"{database}-wal")
     has_log = log.exists() and log.stat().st_size > 0
-    if has_log or _read(_path(database)) is not None or _is_missed(database):
-        raise DataUnusable(f"{database} is missing or empty, though it had data. {_ADVICE}")
+    if has_log or _read(_path(database)) is not None or _least_logs(database) is not None:
+        raise DataUnusable(f"{database} is missing or empty, though it had data. {RESTORE}")
 
 
-def identify(connection: sqlite3.Connection, database: Path) -> Mark:
-    """Return the mark of an open database, which gets one if it has none.
+def schema(database: Path) -> str:
+    """Return the statements that give a database its identity, that of the folder's data."""
+    known = [mark.data_id for mark in _others(database).values()]
+    data_id = known[0] if known else str(uuid.uuid4())
+    insert = f"INSERT INTO {TABLE} VALUES ('{data_id}', 0)"  # noqa: S608 - a UUID
+    return f"CREATE TABLE {TABLE} (data_id TEXT NOT NULL, logs INTEGER NOT NULL); {insert};"
+
+
+def check_identity(connection: sqlite3.Connection, database: Path) -> None:
+    """Check that an open database belongs to the others, and is as new as they know it.
+
+    A database of a former version gets an identity.
 
     Raises:
-        DataUnusable: the database does not belong to the others in its folder, or data that was
-            acknowledged is not in it.
+        DataUnusable: it does not belong to them, or data that was acknowledged is not in it.
     """
-    others = _others(database)
-    found = connection.execute("SELECT name FROM sqlite_master WHERE name = 'mark'").fetchone()
-    if found is None:  # the database is new, or of a former version
-        if _is_missed(database):
-            raise DataUnusable(f"{database} was replaced by another file. {_ADVICE}")
-        data_id = next((mark.data_id for mark in others.values()), None) or str(uuid.uuid4())
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("CREATE TABLE mark (data_id TEXT NOT NULL, logs INTEGER NOT NULL)")
-        connection.execute("INSERT INTO mark VALUES (?, 0)", (data_id,))
-        connection.execute("COMMIT")
-    mark = Mark(*connection.execute("SELECT data_id, logs FROM mark").fetchone())
-    noted = _read(_path(database)) or mark
-    for path, other in [*others.items(), (database, noted)]:
+    least, noted = _least_logs(database), _read(_path(database))
+    names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master")]
+    if TABLE not in names:
+        if least is not None or noted is not None:
+            raise DataUnusable(
+                f"{database} was replaced by another file, or its log was deleted. {RESTORE}"
+            )
+        connection.executescript(f"BEGIN; {schema(database)} COMMIT")
+    mark = Mark(*connection.execute(_SELECT).fetchone())
+    for path, other in _others(database).items():
         if other.data_id != mark.data_id:
-            raise DataUnusable(f"{database} and {path} are of different data folders. {_ADVICE}")
-        if not _are_of_one_start(noted, other):
-            raise DataUnusable(f"{database} and {path} are of different times. {_ADVICE}")
-    if mark.logs < noted.logs:
+            raise DataUnusable(f"{database} and {path} are of different data folders. {RESTORE}")
+    if noted is not None and noted.data_id != mark.data_id:
+        raise DataUnusable(f"{database} is of another data folder. {RESTORE}")
+    if mark.logs < max(least or 0, noted.logs if noted else 0):
         raise DataUnusable(
-            f"{database} lacks the last changes: its log {database.name}-wal was deleted, or it is"
-            f" older than the rest of the folder. {_ADVICE}"
+            f"{database} lacks the last changes: it is older than the rest of the folder, or its"
+            f" log {database.name}-wal was deleted. {RESTORE}"
         )
-    return replace(noted, logs=mark.logs)
-
-
-def count_start(first: Path, second: Path) -> None:
-    """Note that two databases are used together, so that neither can be exchanged alone.
-
-    The process may be killed between two marks. Until the end, the first one fits both the former
-    and the new mark of the second.
-
-    Raises:
-        OSError: a mark cannot be written.
-    """
-    mark, other = _read(_path(first)), _read(_path(second))
-    if mark is None or other is None:  # somebody has just removed it
-        return
-    start = 1 + max(mark.start, other.start)
-    mark = replace(mark, partners=(second.name,), start=start, previous_start=other.start)
-    mark.write(first)
-    replace(other, partners=(first.name,), start=start, previous_start=None).write(second)
-    replace(mark, previous_start=None).write(first)
 
 
 def count_log(connection: sqlite3.Connection, database: Path) -> None:
@@ -123,24 +108,36 @@ def count_log(connection: sqlite3.Connection, database: Path) -> None:
         sqlite3.Error: the database cannot be written.
         OSError: the mark cannot be written.
     """
-    connection.execute("UPDATE mark SET logs = logs + 1")
-    data_id, logs = connection.execute("SELECT data_id, logs FROM mark").fetchone()
-    replace(_read(_path(database)) or Mark(data_id, logs), logs=logs).write(database)
+    touch(connection, logs=1)
+    mark, noted = Mark(*connection.execute(_SELECT).fetchone()), _read(_path(database))
+    partners = dict(noted.partners) if noted is not None else {}
+    for path, other in _others(database).items():
+        partners[path.name.removesuffix(SUFFIX)] = other.logs
+    replace(mark, partners=partners).write(database)
 
 
-def touch(connection: sqlite3.Connection) -> None:
-    """Write something that changes nothing."""
-    connection.execute("UPDATE mark SET logs = logs")
+def introduce(database: Path) -> None:
+    """Let the marks of the other databases know how new this one is. Nobody may be writing them.
+
+    Raises:
+        OSError: a mark cannot be written.
+    """
+    mark = _read(_path(database))
+    for path, other in _others(database).items():
+        if mark is not None:
+            partners = {**other.partners, database.name: mark.logs}
+            replace(other, partners=partners).write(Path(str(path).removesuffix(SUFFIX)))
 
 
-def _are_of_one_start(mark: Mark, other: Mark) -> bool:
-    starts = {mark.start, mark.previous_start} & {other.start, other.previous_start}
-    return bool(starts - {None}) or 0 in (mark.start, other.start)
+def touch(connection: sqlite3.Connection, logs: int = 0) -> None:
+    """Write to a database, to count a log or to see whether the disk takes anything."""
+    connection.execute(f"UPDATE {TABLE} SET logs = logs + ?", (logs,))  # noqa: S608 - a constant
 
 
-def _is_missed(database: Path) -> bool:
-    """Return whether another database of the folder was used with this one."""
-    return any(database.name in mark.partners for mark in _others(database).values())
+def _least_logs(database: Path) -> int | None:
+    """Return how new the other databases know this one; None if they do not know it."""
+    known = [mark.partners.get(database.name) for mark in _others(database).values()]
+    return max((logs for logs in known if logs is not None), default=None)
 
 
 def _others(database: Path) -> dict[Path, Mark]:
@@ -156,7 +153,8 @@ def _path(database: Path) -> Path:
 def _read(path: Path) -> Mark | None:
     """Read a mark; None if it is missing or damaged: no data is lost with it."""
     try:
-        content: dict[str, Any] = json.loads(path.read_text())
-        return Mark(**{**content, "partners": tuple(content["partners"])})
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        content = json.loads(path.read_text())
+        data_id = str(uuid.UUID(content["data_id"]))
+        return Mark(data_id, int(content["logs"]), dict(content["partners"]))
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -93,6 +93,8 @@ class EmbeddedAWS:
     ) -> None:
         with ExitStack() as opened:
             folder = _opened(data, opened, fresh=fresh) if data else None
+            if folder is not None:
+                folder.check_partners()
             self.access_key = folder.access_key() if folder else AccessKey.new()
             self._identities = Identities(self.access_key)
             self._open_to_all = open_to_all
@@ -108,7 +110,6 @@ class EmbeddedAWS:
             if folder is not None:
                 self._persistence = Persistence(folder.path / SERVICES)
                 opened.callback(self._persistence.close)
-                folder.count_start()
             self.deployed = DeployedFunctions(self.url)
             self.functions = Functions(
                 self.deployed,
