@@ -64,7 +64,7 @@ def _run(options: Options) -> int:
     print("starting the embedded AWS ...", flush=True)
     # These imports take seconds. The line above appears before them.
     from chalicelib.settings import SettingsError
-    from localaws.errors import DataInUse
+    from localaws.errors import DataUnusable
     from localaws.ports import PortUnusable
     from localaws.rekognition import ModelUnavailable
 
@@ -73,8 +73,8 @@ def _run(options: Options) -> int:
             hints, addresses = _start(options, running)
         except PortUnusable as error:
             raise CannotRun(f"{error} {_option_of(options, error.port)}") from error
-        except DataInUse as error:
-            raise CannotRun(f"{error}, or make run DATA=...") from error
+        except DataUnusable as error:
+            raise CannotRun(f"{error}{_variable_of(error)}") from error
         except (ModelUnavailable, SettingsError, RuntimeError) as error:
             raise CannotRun(str(error)) from error
         print(hints, flush=True)
@@ -117,6 +117,13 @@ def _start(options: Options, running: ExitStack) -> tuple[str, list[str]]:
         if options.open_to_all:
             guard.open()
     return f"{hints}\n{OPEN_TO_ALL}" if options.open_to_all else hints, addresses
+
+
+def _variable_of(error: Exception) -> str:
+    """Return the variable of ``make run`` for the option that an error's message ends with."""
+    if str(error).endswith("(--data)"):
+        return ", or make run DATA=..."
+    return ", or make run FRESH=1" if str(error).endswith("(--fresh)") else ""
 
 
 def _option_of(options: Options, port: int) -> str:

@@ -4,11 +4,11 @@ import shutil
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from localaws.data_folder import DataFolder
 from localaws.database import Database
 from localaws.errors import DataNotStored, DataUnusable
 
@@ -164,22 +164,28 @@ def test_what_is_replaced_takes_no_room(tmp_path):
     assert size < 6_000_000  # the log moves into the file before it reaches 5 MB
 
 
+def fill_disk(database):
+    """Let SQLite refuse to grow the file."""
+    database._writer.execute("PRAGMA max_page_count = 1")
+
+
+def free_disk(database):
+    database._writer.execute("PRAGMA max_page_count = 1000000")
+
+
 def test_when_the_disk_is_full_nothing_is_answered_that_is_not_kept(tmp_path, caplog):
-    losses = []
-    database = Database(tmp_path / "words.db", SCHEMA, "test", lambda: losses.append(1))
+    database = opened(tmp_path / "words.db")
     database.write(insert(1))
-    (pages,) = database._writer.execute("PRAGMA max_page_count = 4").fetchone()
-    assert pages <= 5
+    fill_disk(database)
 
     for number in range(2, 20):
         with pytest.raises(DataNotStored, match="cannot be written"):
             database.write(insert(number, "x" * 100_000))
     assert numbers(database) == [1]
-    database._writer.execute("PRAGMA max_page_count = 1000000")
+    free_disk(database)
     database.write(insert(20))
     database.close()
 
-    assert len(losses) == 18
     assert [record.message.partition("words.db")[2][:16] for record in caplog.records] == [
         " cannot be writt",
         " can be written ",
@@ -187,20 +193,73 @@ def test_when_the_disk_is_full_nothing_is_answered_that_is_not_kept(tmp_path, ca
     assert numbers(opened(tmp_path / "words.db")) == [1, 20]
 
 
-def test_a_loss_that_nobody_repairs_stops_all_changes_until_somebody_does(tmp_path):
+def test_a_disk_that_is_nearly_full_does_not_fill_the_log(tmp_path, caplog):
     database = opened(tmp_path / "words.db")
-    database._writer.execute("PRAGMA max_page_count = 4")
-    with pytest.raises(DataNotStored):
-        database.write(insert(1, "x" * 100_000))
-    database._writer.execute("PRAGMA max_page_count = 1000000")
+    fill_disk(database)
+    for number in range(50):
+        with pytest.raises(DataNotStored):
+            database.write(insert(number, "x" * 100_000))
+        database.write(insert(number))
 
+    assert len(caplog.records) == 2
+
+
+def test_changes_in_memory_are_taken_back_the_last_one_first(tmp_path):
+    database = opened(tmp_path / "words.db")
+    fill_disk(database)
+    taken_back = []
+
+    def change(number, word="word"):
+        def insert_and_note(db):
+            database.if_undone(lambda: taken_back.append(number))
+            insert(number, word)(db)
+
+        return insert_and_note
+
+    database.write(change(1))
     with pytest.raises(DataNotStored):
+        database.write(lambda db: [change(n, "x" * 10_000)(db) for n in range(2, 100)])
+    assert taken_back[-1] == 2
+    assert taken_back == sorted(taken_back, reverse=True)
+    taken_back.clear()
+    with pytest.raises(sqlite3.IntegrityError):
+        database.write(lambda db: [change(n)(db) for n in (5, 6, 5)])
+
+    assert taken_back == [5, 6, 5]
+    assert numbers(database) == [1]
+
+
+@pytest.mark.parametrize("name", ["words.db", "words.db-wal"])
+def test_a_file_that_is_removed_while_it_is_in_use_takes_no_changes(tmp_path, name):
+    database = opened(tmp_path / "words.db")
+    database.write(insert(1))
+    (tmp_path / name).rename(tmp_path / "elsewhere")
+
+    with pytest.raises(DataNotStored, match=f"{name} is gone"):
         database.write(insert(2))
-    database.resume()
-    database.write(insert(3))
+    (tmp_path / name).write_bytes((tmp_path / "elsewhere").read_bytes())
+    with pytest.raises(DataNotStored, match=f"{name} was replaced"):
+        database.write(insert(3))
+    assert numbers(database) == [1]
+    (tmp_path / "elsewhere").rename(tmp_path / name)
+    database.write(insert(4))
 
-    assert numbers(database) == [3]
-    database.close()
+    assert numbers(database) == [1, 4]
+
+
+def test_a_database_that_another_program_has_locked_takes_changes_later(tmp_path):
+    database = opened(tmp_path / "words.db")
+    database._writer.execute("PRAGMA busy_timeout = 10")
+    with sqlite3.connect(tmp_path / "words.db", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DataNotStored, match="is locked"):
+            database.write(insert(1))
+        assert numbers(database) == []
+        other.execute("COMMIT")
+    other.close()
+    database.write(insert(2))
+
+    assert numbers(database) == [2]
 
 
 @pytest.fixture
@@ -230,6 +289,41 @@ def test_a_database_that_is_gone_is_missed(pair, do):
         opened(folder / "second.db")
 
 
+def test_a_database_that_is_gone_with_its_mark_is_missed(pair):
+    folder, databases = pair("data")
+    for database in databases:
+        database.close()
+    for file in folder.glob("first.db*"):
+        file.unlink()
+
+    with pytest.raises(DataUnusable, match=r"first\.db is missing or empty"):
+        opened(folder / "first.db")
+    with closing(sqlite3.connect(folder / "first.db")) as empty:
+        empty.execute("CREATE TABLE written_by (name TEXT NOT NULL)")
+        empty.execute("INSERT INTO written_by VALUES ('test')")
+        empty.commit()
+    with pytest.raises(DataUnusable, match=r"first\.db was replaced by another file"):
+        opened(folder / "first.db")
+
+
+@pytest.mark.parametrize("name", ["first.db", "second.db"])
+@pytest.mark.parametrize("has_mark", [True, False])
+def test_a_database_of_another_time_is_refused(pair, name, has_mark):
+    folder, databases = pair("data")
+    for database in databases:
+        database.close()
+    copy = shutil.copytree(folder, folder.with_name("copy"))
+    for path in (folder / "first.db", folder / "second.db"):
+        opened(path).close()
+    (folder / f"{name}-mark").unlink()
+    shutil.copy(copy / name, folder)
+    if has_mark:
+        shutil.copy(copy / f"{name}-mark", folder)
+
+    with pytest.raises(DataUnusable, match=f"{name} lacks the last changes"):
+        opened(folder / name)
+
+
 @pytest.mark.parametrize("mark", ["second.db-mark", "no mark"])
 def test_a_database_of_another_folder_is_refused(pair, mark):
     folder, _ = pair("data")
@@ -251,6 +345,21 @@ def test_a_log_that_is_gone_is_missed(killed, do):
         opened(killed)
 
 
+def test_a_log_that_is_gone_is_missed_after_sqlite_began_it_again(tmp_path):
+    database = opened(tmp_path / "words.db")
+    for number in range(12):
+        database.write(insert(number, "x" * 1_000_000))  # a quarter of the log's usual length
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    for file in tmp_path.glob("words.db*"):
+        shutil.copy(file, folder)
+    database.close()
+    (folder / "words.db-wal").unlink()
+
+    with pytest.raises(DataUnusable, match=r"words\.db lacks the last changes"):
+        opened(folder / "words.db")
+
+
 def test_a_log_without_its_database_is_an_error(killed):
     killed.unlink()
     killed.with_name("words.db-mark").unlink()
@@ -266,18 +375,21 @@ def test_a_mark_that_is_gone_costs_nothing(killed):
     assert killed.with_name("words.db-mark").read_text()
 
 
-def test_a_database_without_an_id_gets_that_of_its_folder(pair, tmp_path):
+def test_databases_of_a_former_version_get_one_id(pair):
     folder, databases = pair("data")
-    databases[0].close()
-    databases[1].write(lambda db: db.execute("DROP TABLE mark"))
-    databases[1]._log_is_counted = True
-    databases[1].close()
-    (folder / "second.db-mark").unlink()
-
-    for name in ("second.db", "first.db"):
-        database = opened(folder / name)
-        assert numbers(database) == [1]
+    for database in databases:
         database.close()
+    for path in folder.glob("*.db"):
+        with closing(sqlite3.connect(path)) as former:
+            former.execute("DROP TABLE mark")
+            former.commit()
+        Path(f"{path}-mark").unlink()
+
+    for _ in range(2):
+        for name in ("first.db", "second.db"):
+            database = opened(folder / name)
+            assert numbers(database) == [1]
+            database.close()
 
 
 def test_a_closed_database_refuses_changes(tmp_path):
@@ -288,79 +400,3 @@ def test_a_closed_database_refuses_changes(tmp_path):
     assert queued() == 1
     with pytest.raises(RuntimeError, match="is closed"):
         database.write(insert(2))
-
-
-def test_a_folder_is_its_owners_and_one_process_has_it(tmp_path):
-    folder = DataFolder(tmp_path / "new" / "data")
-    folder.access_key()
-    Database(folder.path / "services.db", SCHEMA, "test").write(insert(1))
-
-    assert folder.path.stat().st_mode & 0o777 == 0o700
-    assert {file.stat().st_mode & 0o777 for file in folder.path.iterdir()} == {0o600}
-    with pytest.raises(DataUnusable, match="is in use by another process"):
-        DataFolder(folder.path)
-    folder.close()
-    DataFolder(folder.path).close()
-
-
-def test_a_fresh_folder_forgets_only_what_was_kept(tmp_path):
-    folder = DataFolder(tmp_path)
-    secret = folder.access_key().secret_access_key
-    assert folder.access_key().secret_access_key == secret
-    Database(tmp_path / "services.db", SCHEMA, "test").close()
-    for name in ("notes.txt", "mine.db", "services.db.bak"):
-        (tmp_path / name).write_text("mine")
-    folder.close()
-
-    folder = DataFolder(tmp_path, fresh=True)
-
-    left = ["lock", "mine.db", "notes.txt", "services.db.bak"]
-    assert sorted(file.name for file in tmp_path.iterdir()) == left
-    assert folder.access_key().secret_access_key != secret
-    folder.close()
-
-
-@pytest.mark.parametrize("fresh", [False, True])
-@pytest.mark.parametrize(
-    "names", [["notes.txt"], ["services.db"], ["lock", "other"], ["lock", "services.db", "other"]]
-)
-def test_a_folder_of_other_programs_is_left_as_it_is(tmp_path, names, fresh):
-    tmp_path.chmod(0o755)
-    for name in names:
-        (tmp_path / name).write_text("foreign")
-
-    with pytest.raises(DataUnusable, match="holds files of other programs"):
-        DataFolder(tmp_path, fresh=fresh)
-
-    assert tmp_path.stat().st_mode & 0o777 == 0o755
-    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == dict.fromkeys(
-        names, "foreign"
-    )
-
-
-@pytest.mark.parametrize("name", ["lock", "services.db", "credentials"])
-def test_links_are_not_followed(tmp_path, name):
-    (tmp_path / "target").write_text("foreign")
-    folder = tmp_path / "data"
-    folder.mkdir()
-    (folder / name).symlink_to(tmp_path / "target")
-
-    with pytest.raises(DataUnusable, match="is not a file of this program"):
-        DataFolder(folder, fresh=True)
-
-    assert (tmp_path / "target").read_text() == "foreign"
-
-
-def test_a_folder_with_nobodys_files_is_as_good_as_empty(tmp_path):
-    (tmp_path / ".gitignore").write_text("*")
-
-    DataFolder(tmp_path, fresh=True).close()
-
-    assert (tmp_path / ".gitignore").exists()
-
-
-def test_a_folder_that_cannot_be_made_is_said(tmp_path):
-    (tmp_path / "file").write_text("")
-
-    with pytest.raises(DataUnusable, match="cannot keep data in"):
-        DataFolder(tmp_path / "file" / "data")

@@ -83,6 +83,7 @@ def test_data_is_kept_until_a_fresh_start_and_used_by_one_process(tmp_path: Path
 
 
 def test_damaged_data_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "lock").touch()
     (tmp_path / "rekognition.db").write_bytes(b"no database at all")
 
     done = finished("--data", str(tmp_path))

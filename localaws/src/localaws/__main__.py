@@ -59,7 +59,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _run_rekognition(options: argparse.Namespace) -> int:
     print("starting the local Rekognition ...", flush=True)
-    from localaws.data_folder import DataFolder
+    from localaws.data_folder import REKOGNITION, DataFolder
     from localaws.ports import PortUnusable
     from localaws.rekognition import ModelUnavailable
     from localaws.rekognition.serving import RekognitionServer
@@ -71,7 +71,7 @@ def _run_rekognition(options: argparse.Namespace) -> int:
                 folder = running.enter_context(
                     closing(DataFolder(options.data, fresh=options.fresh))
                 )
-                path, key = folder.path / "rekognition.db", folder.access_key()
+                path, key = folder.path / REKOGNITION, folder.access_key()
             server = RekognitionServer(options.port, path, None if options.open_to_all else key)
             server.guard.admit(*options.allow_origin)
             if options.open_to_all:

@@ -7,11 +7,9 @@ error, where SQLite would drop every frame behind the damage.
 """
 
 import contextlib
-import logging
 import os
 import queue
 import sqlite3
-import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
@@ -19,10 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
-from localaws import marks
-from localaws.errors import DataNotStored, DataUnusable
-
-logger = logging.getLogger(__name__)
+from localaws import marks, write_ahead_log
+from localaws.errors import DataNotStored, DataUnusable, damaged
+from localaws.outage import Outage, try_to_write
 
 T = TypeVar("T")
 Change = Callable[[sqlite3.Connection], T]
@@ -34,7 +31,6 @@ Statement = tuple[str, Row]
 
 _QUIET: Final = 2.0
 """The log is emptied after this many seconds without a change."""
-_TRIAL_BYTES: Final = 1024 * 1024
 _MARK_SCHEMA: Final = "CREATE TABLE written_by (name TEXT NOT NULL)"
 # Errors of the disk and of other processes: https://www.sqlite.org/rescode.html
 _NOT_DAMAGED: Final = (
@@ -46,9 +42,6 @@ _NOT_DAMAGED: Final = (
     "SQLITE_LOCKED",
     "SQLITE_PERM",
 )
-# https://www.sqlite.org/fileformat2.html#the_write_ahead_log
-_LOG_HEADER: Final = struct.Struct(">8I")
-_FRAME_HEADER: Final = struct.Struct(">6I")
 
 
 @dataclass
@@ -78,27 +71,19 @@ class Database:
             keeps little in memory.
         schema: the statements that make the tables.
         written_by: names the format of the data; a file with another name is refused.
-        on_loss: called when changes could not be stored, to make the memory of the caller equal to
-            the file again. It is called between two changes. None makes the database refuse all
-            later changes until :meth:`resume`.
 
     Raises:
         DataUnusable: the file is damaged, or another program wrote it.
     """
 
-    def __init__(
-        self,
-        path: Path | None,
-        schema: str,
-        written_by: str,
-        on_loss: Callable[[], None] | None = None,
-    ) -> None:
+    def __init__(self, path: Path | None, schema: str, written_by: str) -> None:
         self.path = path
-        self.failed = False
-        """Whether changes are refused until :meth:`resume`."""
-        self._on_loss = on_loss
-        self._is_out_of_order = False
-        self._log_is_counted = False
+        self._outage = Outage(path)
+        self._undo: list[Callable[[], None]] = []
+        """Takes back what the changes of the open transaction did in memory."""
+        self._counted_log = b""
+        self._files: dict[Path, tuple[int, int]] = {}
+        """The open files, by name: their devices and numbers."""
         self._waiting: queue.SimpleQueue[_Write[Any] | None] = queue.SimpleQueue()
         self._reading = threading.RLock()
         self._closed = False
@@ -107,10 +92,14 @@ class Database:
                 marks.check_presence(path)
             self._writer, self._reader = _connect(path)
             if path is not None:
-                _check_log(path, self._writer)
+                write_ahead_log.check(path, self._writer)
             self._make_tables(schema, written_by)
             if path is not None:
-                marks.identify(self._writer, path).write(path)
+                marks.check_identity(self._writer, path)
+                marks.count_log(self._writer, path)
+                marks.introduce(path)
+                files = path, write_ahead_log.path_of(path)
+                self._files = {file: _identity(file) for file in files}
         except (sqlite3.DatabaseError, OSError) as error:
             raise _unusable(path, error) from error
         self._thread = threading.Thread(target=self._keep_writing, name="database", daemon=True)
@@ -121,7 +110,9 @@ class Database:
         tables = self.read("SELECT name FROM sqlite_master")
         if not tables:
             mark = f"INSERT INTO written_by VALUES ('{written_by}')"  # noqa: S608 - a constant
-            self._writer.executescript(f"BEGIN; {_MARK_SCHEMA}; {mark}; {schema}; COMMIT")
+            identity = marks.schema(self.path) if self.path is not None else ""
+            statements = f"{_MARK_SCHEMA}; {mark}; {schema}; {identity}"
+            self._writer.executescript(f"BEGIN; {statements}; COMMIT")
         elif (found := self.read("SELECT name FROM written_by")) != [(written_by,)]:
             by = found[0][0] if found else "an unknown program"
             raise DataUnusable(f"{self.path} was written by {by}; this is {written_by}")
@@ -156,6 +147,7 @@ class Database:
         Changes are made one after the other, in the order of the calls.
 
         Raises:
+            DataNotStored: the disk does not take the change, and nothing is changed.
             Exception: the change raised it, and nothing is changed.
         """
         return self.submit(change)()
@@ -171,6 +163,30 @@ class Database:
         if self._closed:
             self._refuse_changes()
         return mine.outcome
+
+    def if_undone(self, restore: Callable[[], None]) -> None:
+        """Let a change say how to take back what it does in memory, in case it is not stored.
+
+        Args:
+            restore: called by the thread that makes the changes, before it makes other ones.
+        """
+        self._undo.append(restore)
+
+    def check_room(self, size: int = 0) -> None:
+        """Check that a change can be stored, if the last one could not.
+
+        Args:
+            size: of the change, in bytes.
+
+        Raises:
+            DataNotStored: it cannot be stored.
+        """
+        if self.path is None or not self._outage.is_on:
+            return
+        error = try_to_write(self.path.parent, size)
+        if error is not None:
+            raise DataNotStored(f"{self.path} cannot be written ({error.strerror})")
+        self.write(marks.touch)
 
     def _keep_writing(self) -> None:
         """Make the waiting changes together, again and again, until the database is closed."""
@@ -194,82 +210,59 @@ class Database:
             busy, *_ = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.Error:  # a full disk, for example; the next change leads here again
             return True
-        if not busy:
-            self._log_is_counted = False
         return not busy
 
     def _make_changes(self, writes: Sequence["_Write[Any]"]) -> None:
         """Make changes in one transaction: all of them are stored, or none."""
+        changes = self._writer.total_changes
         try:
-            if self.failed:
-                raise DataNotStored(f"{self.path}: an earlier change could not be stored")
+            self._check_files()
             self._writer.execute("BEGIN IMMEDIATE")
             for write in writes:
-                write.run(self._writer)
-            begun = None if self._log_is_counted else self._count_log()
+                write.run(self._writer, self._undo)
             self._writer.execute("COMMIT")
-            if begun is not None and self.path is not None:
-                self._note_log(begun, self.path)
-            self._say_that_it_works()
         except Exception as error:  # a full disk, for example
             with contextlib.suppress(sqlite3.Error):
                 self._writer.execute("ROLLBACK")
-            refused = self._lose(error)
-            for write in writes:
-                write.error = refused
+            _take_back(self._undo, 0)
+            self._refuse(writes, error)
+        else:
+            self._undo.clear()
+            if self._writer.total_changes != changes:
+                self._outage.end()
+                self._count_log()
         for write in writes:
             write.done.release()
 
-    def _count_log(self) -> marks.Mark | None:
-        return marks.begin_log(self._writer) if self.path is not None else None
-
-    def _note_log(self, mark: marks.Mark, path: Path) -> None:
-        """Write the mark before the first change of a log is acknowledged."""
-        with contextlib.suppress(OSError):  # the next change tries it again
-            mark.write(path)
-            self._log_is_counted = True
-
-    def _lose(self, error: Exception) -> DataNotStored:
-        """Undo what the lost changes have done in memory, and return the error for them."""
-        if isinstance(error, DataNotStored):
-            return error
-        if not self._is_out_of_order:
-            logger.error("%s cannot be written (%s): changes are refused", self.path, error)
-        self._is_out_of_order = True
-        if self._on_loss is not None:
-            self._on_loss()
-        else:
-            self.failed = True
-        return DataNotStored(f"{self.path} cannot be written ({error}): nothing was changed")
-
-    def _say_that_it_works(self) -> None:
-        if self._is_out_of_order:
-            logger.error("%s can be written again", self.path)
-            self._is_out_of_order = False
-
-    def try_to_write(self) -> None:
-        """Try whether the disk takes anything, without changing the data.
+    def _check_files(self) -> None:
+        """Check that the open files still have their names: with them, changes would be lost.
 
         Raises:
-            DataNotStored: it does not.
+            DataNotStored: a file was removed or replaced.
         """
+        for path, identity in self._files.items():
+            try:
+                found = _identity(path)
+            except OSError as error:
+                raise DataNotStored(f"{path} is gone: {error.strerror}") from error
+            if found != identity:
+                raise DataNotStored(f"{path} was replaced by another file")
+
+    def _refuse(self, writes: Sequence["_Write[Any]"], error: Exception) -> None:
+        """Let all writes fail, each with an error of its own: threads raise them at once."""
+        reason = _reason(self.path, error)
+        self._outage.begin(reason)
+        for write in writes:
+            write.error = DataNotStored(f"{self.path} cannot be written ({reason})")
+
+    def _count_log(self) -> None:
+        """Note that a log was begun, before its first change is acknowledged."""
         if self.path is None:
             return
-        trial = self.path.with_name(f"{self.path.name}-trial")
-        try:
-            with open(trial, "wb") as file:
-                file.write(bytes(_TRIAL_BYTES))
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise DataNotStored(f"{self.path} cannot be written ({error.strerror})") from error
-        finally:
-            with contextlib.suppress(OSError):
-                trial.unlink()
-
-    def resume(self) -> None:
-        """Make changes again, after the memory of the caller has become equal to the file."""
-        self.failed = False
+        with contextlib.suppress(sqlite3.Error, OSError):  # the next change tries it again
+            if write_ahead_log.beginning(self.path) != self._counted_log:
+                marks.count_log(self._writer, self.path)
+                self._counted_log = write_ahead_log.beginning(self.path)
 
     def close(self) -> None:
         """Make the queued changes, and close the file. Later changes fail."""
@@ -302,20 +295,27 @@ class _Write(Generic[T]):
         self._change = change
         self._results: list[T] = []
 
-    def run(self, connection: sqlite3.Connection) -> None:
+    def run(self, connection: sqlite3.Connection, undo: list[Callable[[], None]]) -> None:
         """Make the change; on an exception undo it, and keep the exception for ``outcome``.
 
+        Args:
+            connection: with an open transaction.
+            undo: the change may add functions that take back its effects in memory.
+
         Raises:
-            sqlite3.OperationalError: the disk is full, for example.
+            sqlite3.DatabaseError: the disk is full, for example.
         """
+        begun = len(undo)
         connection.execute("SAVEPOINT change")
         try:
             self._results.append(self._change(connection))
-        except sqlite3.OperationalError:
-            raise
         except Exception as error:
+            is_own = not isinstance(error, sqlite3.DatabaseError)
+            if not (is_own or isinstance(error, sqlite3.IntegrityError)):
+                raise
             self.error = error
             connection.execute("ROLLBACK TO change")
+            _take_back(undo, begun)
         connection.execute("RELEASE change")
 
     def outcome(self) -> T:
@@ -327,20 +327,34 @@ class _Write(Generic[T]):
         return self._results[0]
 
 
+def _take_back(undo: list[Callable[[], None]], begun: int) -> None:
+    while len(undo) > begun:
+        undo.pop()()
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+def _reason(path: Path | None, error: Exception) -> str:
+    """Return the reason of an error, in the words of the system rather than those of SQLite."""
+    if path is not None and isinstance(error, sqlite3.Error):
+        trial = try_to_write(path.parent)
+        if trial is not None:
+            return str(trial.strerror)
+    return str(getattr(error, "strerror", None) or error)
+
+
 def _unusable(path: Path | None, error: sqlite3.DatabaseError | OSError) -> DataUnusable:
     """Return the error for a file that cannot be opened."""
     name = getattr(error, "sqlite_errorname", "")
     if isinstance(error, OSError) or name.startswith(_NOT_DAMAGED):
         return DataUnusable(
-            f"{path} cannot be opened ({error}). Its data is not damaged: check the free space and"
-            " the permissions, and start again."
+            f"{path} cannot be opened ({_reason(path, error)}). Its data is not damaged: check the"
+            " free space and the permissions, and start again."
         )
     return damaged(path, str(error))
-
-
-def damaged(path: Path | None, reason: str) -> DataUnusable:
-    """Return the error for a file whose content is not the content that was written."""
-    return DataUnusable(f"{path} is damaged ({reason})")
 
 
 def _connect(path: Path | None) -> tuple[sqlite3.Connection, sqlite3.Connection]:
@@ -357,6 +371,7 @@ def _connect(path: Path | None) -> tuple[sqlite3.Connection, sqlite3.Connection]
     writer.execute("PRAGMA synchronous = FULL")
     # Deleted data is overwritten, so that nothing of a forgotten face stays in the file.
     writer.execute("PRAGMA secure_delete = ON")
+    writer.execute("PRAGMA temp_store = MEMORY")  # no change fails because /tmp is full
     return writer, _open(str(path))
 
 
@@ -364,44 +379,3 @@ def _open(name: str) -> sqlite3.Connection:
     connection = sqlite3.connect(name, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
-
-
-def _check_log(path: Path, connection: sqlite3.Connection) -> None:
-    """Compare the write-ahead log with the frames that SQLite has recovered from it.
-
-    A killed process leaves at most the frames of its last transaction behind the recovered ones.
-    If a whole transaction follows the recovered frames and another one begins behind it, the first
-    had been acknowledged, and SQLite missed it only because the log is damaged.
-
-    Raises:
-        DataUnusable: the log is damaged.
-    """
-    log = Path(f"{path}-wal")
-    content = log.read_bytes() if log.exists() else b""
-    (page_size,) = connection.execute("PRAGMA page_size").fetchone()
-    _, recovered, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-    if len(content) < _LOG_HEADER.size:
-        return
-    header = _LOG_HEADER.unpack_from(content)
-    if _checksum(header[:6], header[0] & 1) != header[6:]:
-        raise damaged(log, "its header")
-    size = _FRAME_HEADER.size + page_size
-    ended = False
-    for start in range(_LOG_HEADER.size + recovered * size, len(content) - size + 1, size):
-        _, commit, *salts = _FRAME_HEADER.unpack_from(content, start)[:4]
-        if tuple(salts) != header[4:6]:  # a frame from before the log was last restarted
-            continue
-        if ended:
-            raise damaged(log, f"frame {recovered + 1}")
-        ended = commit != 0
-
-
-def _checksum(words: Sequence[int], big_endian: int) -> tuple[int, int]:
-    """Return SQLite's checksum of words, which SQLite reads in the writer's byte order."""
-    if not big_endian:
-        words = struct.unpack(f"<{len(words)}I", struct.pack(f">{len(words)}I", *words))
-    first = second = 0
-    for even, odd in zip(words[::2], words[1::2], strict=True):
-        first = (first + even + second) & 0xFFFFFFFF
-        second = (second + odd + first) & 0xFFFFFFFF
-    return first, second

@@ -1,5 +1,11 @@
 """The errors of data on disk. Their messages are for the person who runs the server."""
 
+from pathlib import Path
+from typing import Final
+
+RESTORE: Final = "Restore the whole folder from a backup, or delete its data (--fresh)"
+"""What to do about a folder that lacks data."""
+
 
 class DataUnusable(RuntimeError):
     """The data on disk cannot be used. The message tells a person why."""
@@ -11,3 +17,8 @@ class DataInUse(DataUnusable):
 
 class DataNotStored(RuntimeError):
     """A change could not be stored, so it was not made. Later ones may succeed."""
+
+
+def damaged(path: Path | None, reason: str) -> DataUnusable:
+    """Return the error for a file whose content is not the content that was written."""
+    return DataUnusable(f"{path} is damaged ({reason}). {RESTORE}")

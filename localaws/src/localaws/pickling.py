@@ -17,7 +17,7 @@ from moto.dynamodb.models.table import StreamShard, Table
 from moto.s3.models import FakeBucket, FakeKey, MultipartDict
 from moto.s3.utils import _VersionedKeyStore
 
-from localaws.database import damaged
+from localaws.errors import damaged
 
 _LOCKS: Final[dict[type, Callable[[], Any]]] = {
     type(threading.RLock()): threading.RLock,

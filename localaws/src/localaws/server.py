@@ -20,7 +20,7 @@ from moto.moto_server.werkzeug_app import (
 from localaws import moto_patches
 from localaws.account import REGION
 from localaws.credentials import AccessKey
-from localaws.data_folder import DataFolder
+from localaws.data_folder import REKOGNITION, SERVICES, DataFolder
 from localaws.guard import Guard
 from localaws.middleware.bodies import check_body
 from localaws.middleware.control import Control
@@ -95,11 +95,13 @@ class EmbeddedAWS:
     ) -> None:
         with ExitStack() as opened:
             folder = _opened(data, opened, fresh=fresh) if data else None
+            if folder is not None:
+                folder.check_partners()
             self.access_key = folder.access_key() if folder else AccessKey.new()
             self._identities = Identities(self.access_key)
             self._open_to_all = open_to_all
             self.rekognition = RekognitionApp(
-                read_object, path=folder.path / "rekognition.db" if folder else None
+                read_object, path=folder.path / REKOGNITION if folder else None
             )
             opened.callback(self.rekognition.close)
             self.rekognition.warm_up()
@@ -108,7 +110,7 @@ class EmbeddedAWS:
             opened.enter_context(moto_patches.applied())
             self._persistence: Persistence | None = None
             if folder is not None:
-                self._persistence = Persistence(folder.path / "services.db")
+                self._persistence = Persistence(folder.path / SERVICES)
                 opened.callback(self._persistence.close)
             self.deployed = DeployedFunctions(self.url)
             self.functions = Functions(

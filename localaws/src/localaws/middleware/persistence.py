@@ -11,6 +11,7 @@ import moto
 
 from localaws.database import Database, Statement, UnitOfWork, unit_of_work
 from localaws.errors import DataNotStored
+from localaws.outage import ERRORS, Outage
 from localaws.refusals import RequestRefused, error_response
 from localaws.request import request_of
 from localaws.services.dynamodb import persistence as dynamodb
@@ -58,6 +59,9 @@ class Persistence:
         self._dynamodb = DynamoDBStore(self._database)
         self._sqs = SQSStore(self._database)
         self._load()
+        self._lost = self._loaded = object()
+        """Names the last loss, and the last one that moto's memory was repaired after."""
+        self._temporary_files = Outage("the folder of temporary files")
         self.events = EventStore(self._database)
         """The events that functions of this process have not handled yet."""
         self._locks = {name: threading.Lock() for name in ("s3", "dynamodb", "sqs")}
@@ -96,8 +100,8 @@ class Persistence:
 
         # Bodies are read before the locks, so that a slow client delays nobody.
         if service == "s3" and request.method in ("PUT", "POST", "DELETE"):
-            read_body(environ)
-            started, body = self._change_s3(ask)
+            size = len(read_body(environ))
+            started, body = self._change_s3(ask, size)
         elif service == "dynamodb" and dynamodb.is_write(operation):
             content = read_body(environ)
             started, body = self._change(
@@ -111,16 +115,20 @@ class Persistence:
         start_response(*started)
         return [body]
 
-    def _change_s3(self, ask: Callable[[], Answer]) -> Answer:
+    def _change_s3(self, ask: Callable[[], Answer], size: int) -> Answer:
         """Write the changes of a request, and the events about them, in one transaction."""
         work = UnitOfWork()
-        with self._one_at_a_time("s3"):
+        with self._one_at_a_time("s3", size):
             token = unit_of_work.set(work)
             try:
                 answer, statements, written = self._s3.call(ask)
+                self._temporary_files.end()
+            except OSError as error:  # moto keeps large bodies in temporary files
+                self._refuse_without_temporary_files(error)
+                raise
             finally:
                 unit_of_work.reset(token)
-            wait = self._database.submit(_execute([*statements, *work.statements]))
+            wait = self._submit([*statements, *work.statements])
         self._wait(wait)
         written()
         for act in work.afterwards:
@@ -134,24 +142,44 @@ class Persistence:
             answer = ask()
             if not answer[0][0].startswith("2"):
                 return answer
-            wait = self._database.submit(_execute(statements()))
+            wait = self._submit(statements())
         self._wait(wait)
         return answer
 
     @contextmanager
-    def _one_at_a_time(self, service: str) -> Iterator[None]:
+    def _one_at_a_time(self, service: str, size: int = 0) -> Iterator[None]:
         """Wait until no other request changes a service.
+
+        Args:
+            service: such as ``s3``.
+            size: of the change, in bytes.
 
         Raises:
             DataNotStored: the disk takes no changes.
         """
-        if self._database.failed:
-            with self._all_services():
-                self._database.try_to_write()
-                self._load()
-                self._database.resume()
+        self._repair()
+        self._database.check_room(size)
         with self._locks[service]:
             yield
+
+    def _submit(self, statements: list[Statement]) -> Callable[[], None]:
+        """Queue the statements of a request, and return a function that waits for the disk.
+
+        They are refused if an earlier loss comes to light before: they tell of what was lost, too.
+        """
+        loaded = self._loaded
+
+        def execute(connection: sqlite3.Connection) -> None:
+            if loaded is not self._lost:
+                raise DataNotStored("an earlier change could not be stored")
+            self._database.if_undone(self._note_loss)
+            for statement, parameters in statements:
+                connection.execute(statement, parameters)
+
+        return self._database.submit(execute)
+
+    def _note_loss(self) -> None:
+        self._lost = object()
 
     def _wait(self, wait: Callable[[], None]) -> None:
         """Wait until a change is on disk.
@@ -162,9 +190,25 @@ class Persistence:
         try:
             wait()
         except DataNotStored:
-            with self._all_services():
-                self._load()
+            self._repair()
             raise
+
+    def _repair(self) -> None:
+        """Make moto's memory equal to the file again, if it was told of changes that were lost."""
+        if self._loaded is self._lost:
+            return
+        with self._all_services():
+            lost = self._lost
+            if self._loaded is not lost:
+                self._load()
+                self._loaded = lost
+
+    def _refuse_without_temporary_files(self, error: OSError) -> None:
+        """Raise DataNotStored if moto had no room for a body; its memory may have half of it."""
+        if error.errno in ERRORS:
+            self._temporary_files.begin(error.strerror)
+            self._note_loss()
+            raise DataNotStored(f"no temporary file can be written ({error.strerror})") from error
 
     @contextmanager
     def _all_services(self) -> Iterator[None]:
@@ -198,11 +242,3 @@ def _ask(environ: "WSGIEnvironment", app: "WSGIApplication") -> Answer:
 
     body = b"".join(app(environ, start_response))
     return started[0], body
-
-
-def _execute(statements: list[Statement]) -> Callable[[sqlite3.Connection], None]:
-    def execute(connection: sqlite3.Connection) -> None:
-        for statement, parameters in statements:
-            connection.execute(statement, parameters)
-
-    return execute

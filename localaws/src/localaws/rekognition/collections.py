@@ -112,7 +112,7 @@ class Collections:
 
     def __init__(self, path: Path | None = None) -> None:
         schema = _SCHEMA + users.SCHEMA + faces.SCHEMA + idempotency.SCHEMA
-        self._database = Database(path, schema, _WRITTEN_BY, self._load)
+        self._database = Database(path, schema, _WRITTEN_BY)
         self._lock = threading.Lock()
         self._collections: dict[str, Collection] = {}
         if path is not None:
@@ -131,9 +131,7 @@ class Collections:
                 totals[collection, user] = vector if total is None else total + vector
         for (collection, user), total in totals.items():
             by_key[collection].users.load(user, total)
-        loaded = {by_key[key].collection_id: by_key[key] for key in sorted(by_key)}
-        with self._lock:
-            self._collections = loaded
+        self._collections = {by_key[key].collection_id: by_key[key] for key in sorted(by_key)}
 
     def create(self, collection_id: str, tags: Mapping[str, str]) -> Collection:
         """Create an empty collection.
@@ -157,8 +155,7 @@ class Collections:
             assert key is not None
             _add_tags(connection, key, tags)
             collection = Collection(self._database, key, collection_id, created_at)
-            with self._lock:
-                self._collections[collection_id] = collection
+            self._replace({**self._collections, collection_id: collection})
             return collection
 
         return self._database.write(create)
@@ -185,8 +182,8 @@ class Collections:
             collection = self.get(collection_id)
             connection.execute("DELETE FROM faces WHERE collection = ?", (collection.key,))
             connection.execute("DELETE FROM collections WHERE key = ?", (collection.key,))
-            with self._lock:
-                del self._collections[collection_id]
+            left = {i: c for i, c in self._collections.items() if i != collection_id}
+            self._replace(left)
 
         self._database.write(delete)
 
@@ -207,10 +204,20 @@ class Collections:
         def clear(connection: sqlite3.Connection) -> None:
             for table in ("answers", "faces", "users", "tags", "collections"):
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608 - a constant
-            with self._lock:
-                self._collections.clear()
+            self._replace({})
 
         self._database.write(clear)
+
+    def _replace(self, collections: dict[str, Collection]) -> None:
+        """Replace the collections in memory. Call it inside a transaction."""
+        before = self._collections
+
+        def put(new: dict[str, Collection]) -> None:
+            with self._lock:
+                self._collections = new
+
+        put(collections)
+        self._database.if_undone(lambda: put(before))
 
     def close(self) -> None:
         """Close the database. The collections cannot be used afterwards."""

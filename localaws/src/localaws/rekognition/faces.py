@@ -12,12 +12,14 @@ import uuid
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from localaws.database import Database, Row, damaged
+from localaws.database import Database, Row
+from localaws.errors import damaged
 from localaws.rekognition import calibration
 from localaws.rekognition.engine import VECTOR_LENGTH
 from localaws.rekognition.exceptions import InvalidParameterException
@@ -177,6 +179,7 @@ class Faces:
         assert key is not None
         with self._lock:
             self._vectors.add(key, face.vector)
+        self._database.if_undone(partial(self._drop, [key]))
         return IndexedFace(
             key,
             str(face_id),
@@ -191,7 +194,17 @@ class Faces:
         keys = [face.key for face in faces]
         connection.executemany("DELETE FROM faces WHERE key = ?", [(key,) for key in keys])
         with self._lock:
+            removed = self._vectors.remove(keys)
+        self._database.if_undone(partial(self._put_back, removed))
+
+    def _drop(self, keys: Sequence[int]) -> None:
+        with self._lock:
             self._vectors.remove(keys)
+
+    def _put_back(self, vectors: dict[int, NDArray[np.float32]]) -> None:
+        with self._lock:
+            for key, vector in vectors.items():
+                self._vectors.add(key, vector)
 
     def find(
         self, face_ids: Iterable[str], connection: sqlite3.Connection | None = None

@@ -270,11 +270,23 @@ class Users:
     def _update_vector(self, user: int, faces: Iterable[IndexedFace]) -> None:
         """Compute the vector of a user from the vectors of the user's faces."""
         vectors = [vector for face in faces if (vector := self._faces.vector(face)) is not None]
+        vector = _normalised(np.sum(vectors, axis=0)) if vectors else None
+        before = self._set_vector(user, vector)
+
+        def restore() -> None:
+            self._set_vector(user, before)
+
+        self._database.if_undone(restore)
+
+    def _set_vector(
+        self, user: int, vector: NDArray[np.float32] | None
+    ) -> NDArray[np.float32] | None:
+        """Replace the vector of a user, and return the former one; None is no vector."""
         with self._lock:
-            if self._find(user) is not None:
-                self._vectors.remove([user])
-            if vectors:
-                self._vectors.add(user, _normalised(np.sum(vectors, axis=0)))
+            before = self._vectors.remove([user]).get(user)
+            if vector is not None:
+                self._vectors.add(user, vector)
+        return before
 
     def _vector(self, user: int) -> NDArray[np.float32] | None:
         with self._lock:

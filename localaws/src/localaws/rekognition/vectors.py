@@ -59,15 +59,23 @@ class VectorIndex:
         self._keys[self._count] = key
         self._count += 1
 
-    def remove(self, keys: Collection[int]) -> None:
-        """Remove the vectors with these keys. Unknown keys are ignored."""
+    def remove(self, keys: Collection[int]) -> dict[int, NDArray[np.float32]]:
+        """Remove the vectors with these keys, and return them. Unknown keys are ignored."""
         removed = np.isin(self._keys[: self._count], np.fromiter(keys, np.int64, len(keys)))
+        found = dict(
+            zip(
+                self._keys[: self._count][removed].tolist(),
+                self._matrix[: self._count][removed],
+                strict=True,
+            )
+        )
         left = self._count - int(np.count_nonzero(removed))
         (gaps,) = np.nonzero(removed[:left])
         last = left + np.flatnonzero(~removed[left:])
         self._matrix[gaps] = self._matrix[last]
         self._keys[gaps] = self._keys[last]
         self._count = left
+        return found
 
     def search(self, vector: NDArray[np.float32], limit: int) -> Iterator[Neighbour]:
         """Yield the stored vectors nearest to a query vector of length 1, nearest first.

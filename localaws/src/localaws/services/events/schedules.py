@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import moto.backends
 
 from localaws.account import ACCOUNT_ID, REGION
+from localaws.errors import DataNotStored
 from localaws.services.lambda_.event_queue import Event
 
 if TYPE_CHECKING:
@@ -71,9 +72,12 @@ class Schedules:
             logger.warning("%s: only rates are supported, so the rule does not run", arn)
             self._due[arn] = rule, float("inf")
             return
+        try:
+            for target in rule.targets:
+                self._notify(target["Arn"].rpartition(":")[2], arn, _event(arn))
+        except DataNotStored:  # the rule is still due, and the next look tries it again
+            return
         self._due[arn] = rule, now + int(rate["value"]) * _SECONDS[rate["unit"]]
-        for target in rule.targets:
-            self._notify(target["Arn"].rpartition(":")[2], arn, _event(arn))
 
 
 def _event(rule: str) -> Event:

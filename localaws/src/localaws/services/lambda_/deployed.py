@@ -8,7 +8,8 @@ import tempfile
 import threading
 import zipfile
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -203,13 +204,15 @@ class DeployedFunctions:
         """Return the folders of the code and of the runtime, which are made once."""
         with self._lock:
             if self._folder is None:
-                self._folder = Path(tempfile.mkdtemp(prefix="localaws-"))
-                (self._folder / "runtime").mkdir()
-                runtime.lay_out(self._folder / "runtime")
+                folder = Path(tempfile.mkdtemp(prefix="localaws-"))
+                with _removed_if_unfinished(folder):
+                    (folder / "runtime").mkdir()
+                    runtime.lay_out(folder / "runtime")
+                self._folder = folder
             digest = hashlib.sha256(configuration.code_sha256.encode()).hexdigest()
             code = self._folder / digest[:32]
             if not code.exists():
-                with zipfile.ZipFile(io.BytesIO(zipped)) as files:
+                with _removed_if_unfinished(code), zipfile.ZipFile(io.BytesIO(zipped)) as files:
                     files.extractall(code)
             return code, self._folder / "runtime"
 
@@ -227,6 +230,16 @@ class DeployedFunctions:
             sqs.send_message(QueueUrl=url, MessageBody=json.dumps(record))
 
         return send
+
+
+@contextmanager
+def _removed_if_unfinished(folder: Path) -> Iterator[None]:
+    """Remove a folder if it cannot be filled, on a full disk for example."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _find(name: str) -> LambdaFunction | None:

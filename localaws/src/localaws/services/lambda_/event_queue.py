@@ -33,6 +33,8 @@ AWS_RETRY_DELAYS: Final = (60.0, 120.0)
 """The seconds that AWS waits. The age of an event is counted with these."""
 THROTTLED_DELAY: Final = 0.2
 """Seconds before a function is tried again whose concurrency is used up; AWS begins with one."""
+OUTAGE_DELAY: Final = 1.0
+"""Seconds before it is tried again whether the disk takes what a function would store."""
 MAXIMUM_RETRY_ATTEMPTS: Final = 2
 MAXIMUM_EVENT_AGE: Final = 6 * 3600.0
 
@@ -56,6 +58,10 @@ class KeptEvents(Protocol):
 
     def remove(self, request_id: str) -> None:
         """Remove an event that was handled."""
+        ...
+
+    def are_storable(self) -> bool:
+        """Return whether the disk takes changes, as far as is known."""
         ...
 
     def waiting(self) -> list[tuple[str, str, str]]:
@@ -201,6 +207,10 @@ class EventQueue:
             return None
 
     def _run(self, invocation: _Invocation) -> None:
+        if self._kept_events is not None and not self._kept_events.are_storable():
+            invocation.due = time.monotonic() + OUTAGE_DELAY
+            self._put(invocation)
+            return
         config = self._config_of(invocation.function)
         try:
             self._call(invocation.function, json.loads(invocation.payload), invocation.request_id)

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from werkzeug.wrappers import Request, Response
 
+from localaws.errors import DataNotStored
 from localaws.refusals import RequestRefused, error_response
 from localaws.request import request_of
 from localaws.services.lambda_.errors import TooManyRequests
@@ -55,7 +56,10 @@ class Invocations:
     def _invoke(self, function: str, request: Request) -> Response:
         event = _event(request)
         if request.headers.get("X-Amz-Invocation-Type") == "Event":
-            self._functions.invoke(function, event)
+            try:
+                self._functions.invoke(function, event)
+            except DataNotStored as error:
+                raise RequestRefused("ServiceException", str(error), 500) from error
             return Response(status=202)
         try:
             result, headers = self._functions.call(function, event), {}

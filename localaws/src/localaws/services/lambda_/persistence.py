@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from localaws.database import Database, unit_of_work
+from localaws.errors import DataNotStored
 
 SCHEMA: Final = """
 CREATE TABLE events (
@@ -49,6 +50,14 @@ class EventStore:
         """Remove an event with the next write: to handle it once more does no harm."""
         delete = "DELETE FROM events WHERE request_id = ?"
         self._database.submit(lambda db: db.execute(delete, (request_id,)))
+
+    def are_storable(self) -> bool:
+        """Return whether the disk takes changes, as far as is known."""
+        try:
+            self._database.check_room()
+        except DataNotStored:
+            return False
+        return True
 
     def waiting(self) -> list[tuple[str, str, str]]:
         """Return request ids, functions and payloads of all stored events, the oldest first."""

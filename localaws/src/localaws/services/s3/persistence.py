@@ -19,7 +19,8 @@ from moto.s3.models import (
 from moto.s3.utils import _VersionedKeyStore
 
 from localaws.account import ACCOUNT_ID
-from localaws.database import Database, Statement, damaged
+from localaws.database import Database, Statement
+from localaws.errors import damaged
 from localaws.pickling import pickled, unpickled
 
 SCHEMA: Final = """
@@ -57,6 +58,8 @@ TABLES: Final = ("buckets", "objects", "uploads", "parts")
 
 T = TypeVar("T")
 Version = FakeKey | FakeDeleteMarker
+_Written = tuple[FakeKey, int]
+"""An object or a part with a new body, and its number."""
 
 
 class S3Store:
@@ -99,7 +102,7 @@ class S3Store:
             _looked_up.reset(token)
         stores = {id(bucket.keys): bucket for bucket in self._backend.buckets.values()}
         statements = list(self._bucket_statements())
-        written: list[FakeKey] = []
+        written: list[_Written] = []
         for store, key in sorted(looked_up):
             if store in stores:
                 statements += self._object_statements(stores[store], key, written)
@@ -121,7 +124,7 @@ class S3Store:
             yield "DELETE FROM objects WHERE bucket = ?", (name,)
 
     def _object_statements(
-        self, bucket: FakeBucket, key: str, written: list[FakeKey]
+        self, bucket: FakeBucket, key: str, written: list[_Written]
     ) -> Iterable[Statement]:
         """Yield statements for all versions of an object; add new versions to ``written``."""
         versions: list[Version] = _lists(bucket.keys).get(key, [])
@@ -148,15 +151,15 @@ class S3Store:
                 ),
             )
 
-    def _body_statements(self, version: Version, written: list[FakeKey]) -> Iterable[Statement]:
+    def _body_statements(self, version: Version, written: list[_Written]) -> Iterable[Statement]:
         """Number an object or a part, and yield the statement for its body."""
         self._ids[version] = number = next(self._next_id)
         if isinstance(version, FakeKey):
             body = version.value
-            written.append(version)
+            written.append((version, number))
             yield "INSERT INTO bodies VALUES (?, ?, ?)", (number, body, zlib.crc32(body))
 
-    def _upload_statements(self, written: list[FakeKey]) -> Iterable[Statement]:
+    def _upload_statements(self, written: list[_Written]) -> Iterable[Statement]:
         """Yield statements for the multipart uploads that have begun, grown or ended."""
         known, self._uploads = self._uploads, {}
         for bucket in self._backend.buckets.values():
@@ -179,9 +182,9 @@ class S3Store:
             yield "DELETE FROM parts WHERE upload = ?", (upload_id,)
             yield "DELETE FROM uploads WHERE id = ?", (upload_id,)
 
-    def _move_bodies_out_of_memory(self, written: Iterable[FakeKey]) -> None:
-        for key in written:
-            self._keep_body_on_disk(key, self._ids[key])
+    def _move_bodies_out_of_memory(self, written: Iterable[_Written]) -> None:
+        for key, number in written:
+            self._keep_body_on_disk(key, number)
 
     def _keep_body_on_disk(self, key: FakeKey, number: int) -> None:
         with key.lock:
