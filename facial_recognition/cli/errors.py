@@ -153,7 +153,8 @@ def _explain_failed_call(error: BotoCoreError, *, deploying: bool) -> tuple[str,
     """Explain a call that could not be made, or that got no answer."""
     if isinstance(error, NoCredentialsError | PartialCredentialsError | ProfileNotFound):
         file = os.environ.get(KEY_FILE)
-        if os.environ.get("AWS_ENDPOINT_URL") and file and not os.path.exists(file):
+        is_local = bool(os.environ.get("AWS_ENDPOINT_URL")) and not deploying
+        if is_local and file and not os.path.exists(file):
             return "credentials", f"There is no {file}: make run writes it. Start that first."
         return "credentials", "There are no AWS credentials: run aws configure, or set AWS_PROFILE."
     if isinstance(error, NoRegionError):
