@@ -6,7 +6,7 @@
 from collections.abc import Iterable
 from http import HTTPStatus
 
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ProfileNotFound
+from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
 THROTTLING_CODES = frozenset(
@@ -247,10 +247,7 @@ def as_problem(error: Exception) -> Problem:
             "A service behind this one answered with an error. Try again later."
         )
     if isinstance(error, BotoCoreError):
-        has_no_key = isinstance(error, NoCredentialsError | ProfileNotFound)
         return ServiceUnavailable(
-            "The service has no access key for AWS. On one machine, start faces run --data data."
-            if has_no_key
-            else "A service behind this one could not be reached. Try again later."
+            "A service behind this one could not be reached. Try again later."
         )
     return Problem("The request could not be completed. Report its requestId to the operator.")

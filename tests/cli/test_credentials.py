@@ -5,9 +5,7 @@ from pathlib import Path
 
 import botocore.session
 import pytest
-from botocore.exceptions import ProfileNotFound
 
-from chalicelib.errors import as_problem
 from facial_recognition.infra import stages
 from localaws.credentials import AccessKey
 from tests.support.processes import run_faces
@@ -100,9 +98,3 @@ def test_a_missing_key_is_said_in_one_line(tmp_path: Path) -> None:
 
     assert done.returncode == 2
     assert done.stderr == f"error: There is no {file}: make run writes it. Start that first.\n"
-
-
-def test_a_service_without_a_key_says_what_to_do() -> None:
-    problem = as_problem(ProfileNotFound(profile="default"))
-
-    assert (problem.code, "start faces run" in problem.detail) == ("service_unavailable", True)
