@@ -1,6 +1,9 @@
 """Decoding photographs: formats, orientation, transparency and limits."""
 
 import struct
+import subprocess
+import sys
+import threading
 import zlib
 
 import numpy as np
@@ -8,7 +11,9 @@ import pytest
 from botocore.exceptions import ClientError
 from PIL import Image
 
-from localaws.rekognition.images import MAX_S3_OBJECT_BYTES, decode
+from localaws.rekognition import images
+from localaws.rekognition.exceptions import ThrottlingException
+from localaws.rekognition.images import MAX_S3_OBJECT_BYTES, decode, in_turn
 from sample_photographs import as_jpeg, encoded, landscape, opened, photograph, resized, rotated
 
 
@@ -83,6 +88,102 @@ def test_a_photograph_is_upright_at_every_scale(orientation):
     for scale in (0.25, 1):
         pixels = Image.fromarray(image.pixels(scale)).resize((upright.width, upright.height))
         assert np.abs(np.asarray(pixels, float) - upright.pixels(1)).mean() < 5
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "I;16", "RGB", "RGBA"])
+def test_a_picture_is_the_same_in_strips(mode, monkeypatch):
+    noise = np.random.default_rng(1).integers(0, 256, (1997, 1001, 4), np.uint8)
+    coloured = Image.fromarray(noise)
+    if mode == "I;16":
+        content = encoded(Image.fromarray(noise[:, :, 0].astype(np.uint16) << 8), "PNG")
+    else:
+        content = encoded(coloured if mode == "RGBA" else coloured.convert(mode), "PNG")
+    whole = [decode(content).pixels(scale) for scale in (1, 0.3)]
+    monkeypatch.setattr(images, "_STRIP_PIXELS", 70_000)
+
+    for scale, expected in zip((1, 0.3), whole, strict=True):
+        assert (decode(content).pixels(scale) == expected).all()
+
+
+LARGE = (9400, 9400)  # as many pixels as are read at all
+MEASURE = """
+import resource, sys
+from localaws.rekognition.images import in_turn
+content = sys.stdin.buffer.read()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+with in_turn(content) as image:
+    image.pixels(float(sys.argv[1]))
+most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+left = int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize() // 1024
+print(most - before, left - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(
+    ("mode", "scale", "most"),
+    # Pillow holds 4 bytes for each pixel of these, and 1 for each of a palette's. The result has 3.
+    [("RGBA", 0.1, 4), ("RGBA", 1, 7), ("P", 1, 4)],
+)
+def test_a_large_picture_needs_no_second_copy(mode, scale, most):
+    content = encoded(Image.new(mode, LARGE), "PNG")
+    measured = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(scale)], input=content, capture_output=True, check=True
+    )
+    peak, left = (int(kilobytes) * 1024 for kilobytes in measured.stdout.split())
+
+    # Besides, there is one strip with its copies, and zlib's and Pillow's own memory.
+    strip = 4 * 4 * images._STRIP_PIXELS
+    assert peak < most * LARGE[0] * LARGE[1] + strip
+    assert left < strip
+
+
+def test_large_pictures_wait_until_others_are_done():
+    content = encoded(Image.new("L", LARGE), "PNG")
+    is_waiting, is_decoded = threading.Event(), threading.Event()
+
+    def work():
+        is_waiting.set()
+        with in_turn(content):
+            is_decoded.set()
+
+    with in_turn(content):
+        other = threading.Thread(target=work)
+        other.start()
+        is_waiting.wait()
+        other.join(0.5)  # it would be decoded by then
+        assert not is_decoded.is_set()
+    other.join()
+    assert is_decoded.is_set()
+
+
+def test_ordinary_photographs_are_worked_on_side_by_side():
+    content = resized(photograph("obama.jpg"), 2000)
+    with in_turn(content), in_turn(content), in_turn(content):
+        pass
+
+
+def test_whoever_waits_too_long_is_throttled(monkeypatch):
+    monkeypatch.setattr(images, "MOST_SECONDS", 0.01)
+    content = encoded(Image.new("L", LARGE), "PNG")
+
+    with in_turn(content), pytest.raises(ThrottlingException), in_turn(content):
+        pass
+    with in_turn(content) as image:
+        assert image.width == LARGE[0]
+
+
+def test_a_jpeg_with_thousands_of_scans_is_refused(rekognition):
+    content = encoded(Image.new("L", (4000, 4000), 128), "JPEG", progressive=True)
+    begin, end = content.rindex(b"\xff\xda"), len(content) - 2
+    head, scan, tail = content[:begin], content[begin:end], content[end:]
+    # Neither a thumbnail with an end of its own nor a video after the image changes the number.
+    thumbnail = b"\xff\xe1\x00\x06\xff\xd9\xff\xda"
+    head = head[:2] + thumbnail + head[2:]
+
+    assert decode(head + 100 * scan + tail + 1000 * scan).width == 4000
+    with pytest.raises(rekognition.exceptions.InvalidImageFormatException):
+        detect(rekognition, head + 1000 * scan + tail)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")

@@ -3,10 +3,12 @@
 The limits are Rekognition's, https://docs.aws.amazon.com/rekognition/latest/dg/limits.html.
 """
 
+import ctypes
 import io
+import re
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -32,30 +34,43 @@ MIN_SIDE: Final = 80
 # An image of this size takes 256 MB when decoded.
 MAX_PIXELS: Final = 89_478_485
 
-MOST_SECONDS: Final = 25.0
-"""The longest that an image waits until others are decoded; SDKs wait for 60 seconds."""
+MOST_SECONDS: Final = 45.0
+"""The longest that an image waits for others; SDKs wait for 60 seconds."""
 
 # For detection, images are scaled down to this longer side, in pixels. Rekognition finds faces of
 # at least 40 pixels in an image of 1920, a 48th of the longer side. At 960 pixels, these faces have
 # 20 pixels, and YuNet finds them. A larger image would take more time and only add smaller faces.
 DETECTION_SIDE: Final = 960
 
+# A picture is brought into its final form in strips of about this many pixels, so that no second
+# copy of a large picture is needed.
+_STRIP_PIXELS: Final = 4_000_000
+# A scan of a JPEG may touch every pixel and take few bytes: without a limit, a file of 5 MB could
+# hold 30,000 of them. Photographs have up to 20; this allows 100 in the largest image.
+_MOST_SCANNED_PIXELS: Final = 100 * MAX_PIXELS
+_MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
+# Above this number of pixels, free memory is given back to the system after the work.
+_LARGE: Final = 4 * _STRIP_PIXELS
+
 _ORIENTATION_TAG: Final = 0x0112
-_TO_UPRIGHT: Final = {
-    2: PillowImage.Transpose.FLIP_LEFT_RIGHT,
-    3: PillowImage.Transpose.ROTATE_180,
-    4: PillowImage.Transpose.FLIP_TOP_BOTTOM,
-    5: PillowImage.Transpose.TRANSPOSE,
-    6: PillowImage.Transpose.ROTATE_270,
-    7: PillowImage.Transpose.TRANSVERSE,
-    8: PillowImage.Transpose.ROTATE_90,
+# For each EXIF orientation, the view of an upright array in which the file's rows are written.
+_VIEWS: Final[dict[int, Callable[[Pixels], Pixels]]] = {
+    1: lambda upright: upright,
+    2: lambda upright: upright[:, ::-1],
+    3: lambda upright: upright[::-1, ::-1],
+    4: lambda upright: upright[::-1],
+    5: lambda upright: upright.swapaxes(0, 1),
+    6: np.rot90,
+    7: lambda upright: upright[::-1, ::-1].swapaxes(0, 1),
+    8: lambda upright: np.rot90(upright, -1),
 }
 # Orientations that swap width and height.
 _SWAPS_SIDES: Final = {5, 6, 7, 8}
 
 
 class _Turns:
-    """Limits the pixels that are decoded at once; the images wait for their turn, in order.
+    """Limits the pixels that are worked on at once; the images wait for their turn, in order.
 
     A PNG is decoded at full size before it can be reduced. Ordinary photographs fit side by side.
     """
@@ -68,7 +83,7 @@ class _Turns:
 
     @contextmanager
     def of(self, pixels: int) -> Iterator[None]:
-        """Wait until an image of this size may be decoded.
+        """Wait until an image of this size may be worked on.
 
         Raises:
             ThrottlingException: that took longer than ``MOST_SECONDS``.
@@ -109,7 +124,7 @@ class Image:
     """Width and height are those of the upright photograph at full size, in pixels."""
     _content: bytes = field(repr=False)
     _reduction: int = field(default=0, init=False, repr=False)
-    _pixels: Pixels = field(init=False, repr=False)
+    _pixels: Pixels | None = field(default=None, init=False, repr=False)
 
     def pixels(self, scale: float) -> Pixels:
         """Return the pixels of the upright photograph, at the given scale or larger.
@@ -122,10 +137,35 @@ class Image:
         """
         reduction = max(1, int(1 / scale))
         if not 0 < self._reduction <= reduction:
-            with _turns.of(self.width * self.height):
-                self._pixels = _pixels(self._content, reduction)
+            self._pixels, self._reduction = None, 0  # both would need their memory at once
+            self._pixels = _decoded(self._content, reduction)
             self._reduction = reduction
+        assert self._pixels is not None
         return self._pixels
+
+    def release(self) -> None:
+        """Forget the pixels."""
+        self._pixels, self._reduction = None, 0
+
+
+@contextmanager
+def in_turn(content: bytes) -> Iterator[Image]:
+    """Decode a photograph, as :func:`decode` does, when it is its turn; it lasts as long as that.
+
+    Whoever holds one photograph must not wait for another.
+
+    Raises:
+        ThrottlingException: it would have to wait for longer than ``MOST_SECONDS``.
+    """
+    image = _described(content)
+    size = image.width * image.height
+    with _turns.of(size):
+        try:
+            yield _prepared(image)
+        finally:
+            image.release()
+            if size > _LARGE:
+                give_memory_back()
 
 
 def decode(content: bytes) -> Image:
@@ -135,42 +175,84 @@ def decode(content: bytes) -> Image:
     once, so corrupt files fail here.
 
     Raises:
-        InvalidImageFormatException: the file is neither JPEG nor PNG, or is truncated or corrupt.
+        InvalidImageFormatException: the file is neither JPEG nor PNG, is truncated or corrupt, or
+            has far more scans than a photograph.
         ImageTooLargeException: the image has more pixels than ``MAX_PIXELS``.
         InvalidParameterException: a side is shorter than ``MIN_SIDE``. AWS answers only "Request
             has invalid parameters", as botocore's issue 1366 reports.
     """
+    return _prepared(_described(content))
+
+
+def _described(content: bytes) -> Image:
+    """Return a photograph of which only the header was read."""
     picture = _open(content)
     width, height = picture.size
     if width * height > MAX_PIXELS:
         raise ImageTooLargeException
     if min(width, height) < MIN_SIDE:
         raise InvalidParameterException
+    if _scans(content) * width * height > _MOST_SCANNED_PIXELS:
+        raise InvalidImageFormatException
     if _orientation(picture) in _SWAPS_SIDES:
         width, height = height, width
-    image = Image(width, height, content)
-    image.pixels(DETECTION_SIDE / max(width, height))
+    return Image(width, height, content)
+
+
+def _scans(content: bytes) -> int:
+    """Return the number of scans in a JPEG file; 0 for a PNG.
+
+    Source: ITU-T T.81, annex B. Every marker has a length, except those that the pattern leaves out
+    and the two at the ends.
+    """
+    count, position = 0, 2
+    if not content.startswith(b"\xff\xd8"):
+        return 0
+    while (marker := _MARKER.search(content, position)) and marker[0] != _END_OF_IMAGE:
+        position = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2])
+        count += marker[0] == _START_OF_SCAN
+    return count
+
+
+def _prepared(image: Image) -> Image:
+    """Decode a photograph as finely as detection needs it."""
+    image.pixels(DETECTION_SIDE / max(image.width, image.height))
     return image
 
 
-def _pixels(content: bytes, reduction: int) -> Pixels:
+def _decoded(content: bytes, reduction: int) -> Pixels:
     """Return the upright pixels of a file, with sides divided by at most ``reduction``."""
     picture = _open(content)
     try:
-        orientation = _orientation(picture)
-        width, height = picture.size
+        view, (width, height) = _VIEWS[_orientation(picture)], picture.size
         picture.draft(None, (max(1, width // reduction), max(1, height // reduction)))
         picture.load()
-        colour = _rgb(picture)
-        remaining = reduction * picture.width // width
-        if remaining > 1:
-            colour = colour.reduce(remaining)
-        if orientation in _TO_UPRIGHT:
-            colour = colour.transpose(_TO_UPRIGHT[orientation])
-        return np.asarray(colour, np.uint8)
+        remaining = max(1, reduction * picture.width // width)
+        rows, columns = -(-picture.height // remaining), -(-picture.width // remaining)
+        is_turned = _orientation(picture) in _SWAPS_SIDES
+        upright = np.empty((columns, rows, 3) if is_turned else (rows, columns, 3), np.uint8)
+        stored = view(upright)
+        step = max(1, _STRIP_PIXELS // (picture.width * remaining))  # rows of ``stored``
+        for first in range(0, rows, step):
+            last = min(first + step, rows)
+            box = (0, first * remaining, picture.width, min(last * remaining, picture.height))
+            stored[first:last] = np.asarray(_rgb(picture.crop(box)).reduce(remaining))
+        return upright
     # On corrupt data, Pillow's decoders raise other errors than Pillow's own as well.
     except Exception as error:
         raise InvalidImageFormatException from error
+
+
+def _no_trim(_: int) -> None:
+    """Stand in for ``malloc_trim`` where the C library has none."""
+
+
+_trim: Final = getattr(ctypes.CDLL(None), "malloc_trim", _no_trim)
+
+
+def give_memory_back() -> None:
+    """Give free memory back to the system; glibc keeps much of it otherwise."""
+    _trim(0)
 
 
 def _open(content: bytes) -> ImageFile.ImageFile:
@@ -191,7 +273,7 @@ def _orientation(picture: ImageFile.ImageFile) -> int:
     # Cameras write malformed EXIF blocks. Their photographs are valid all the same.
     except Exception:
         return 1
-    return orientation if orientation in _TO_UPRIGHT else 1
+    return orientation if orientation in _VIEWS else 1
 
 
 def _rgb(picture: PillowImage.Image) -> PillowImage.Image:

@@ -163,8 +163,8 @@ class Operations:
         The answer always has AWS's default attributes and no others, whatever Attributes the
         request asks for: the models cannot compute others.
         """
-        image = images.decode(self._image_bytes(request["Image"]))
-        return {"FaceDetails": [answers.face_detail(a) for a in self._analyse(image)]}
+        with images.in_turn(self._image_bytes(request["Image"])) as image:
+            return {"FaceDetails": [answers.face_detail(a) for a in self._analyse(image)]}
 
     def index_faces(self, request: Members) -> Members:
         """Add the faces in an image to a collection, largest first."""
@@ -426,19 +426,19 @@ class Operations:
         Faces of poor quality are rejected first. Of the others, the largest are accepted, up to the
         limit.
         """
-        image = images.decode(content)
         accepted: list[_EmbeddedFace] = []
         rejected: list[_RejectedFace] = []
-        for analysis in self._analyse(image):
-            if len(accepted) == limit:
-                rejected.append(_RejectedFace(analysis, ["EXCEEDS_MAX_FACES"]))
-                continue
-            embedding = self._engine.embed(image, analysis.face)
-            reasons = filters.rejection_reasons(quality_filter, analysis, embedding)
-            if reasons:
-                rejected.append(_RejectedFace(analysis, reasons))
-            else:
-                accepted.append(_EmbeddedFace(analysis, embedding))
+        with images.in_turn(content) as image:
+            for analysis in self._analyse(image):
+                if len(accepted) == limit:
+                    rejected.append(_RejectedFace(analysis, ["EXCEEDS_MAX_FACES"]))
+                    continue
+                embedding = self._engine.embed(image, analysis.face)
+                reasons = filters.rejection_reasons(quality_filter, analysis, embedding)
+                if reasons:
+                    rejected.append(_RejectedFace(analysis, reasons))
+                else:
+                    accepted.append(_EmbeddedFace(analysis, embedding))
         return accepted, rejected
 
     def _accepted_faces(
