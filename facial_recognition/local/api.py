@@ -6,13 +6,10 @@ Lambda: it reads requests within limits, and refuses those that must not reach t
 """
 
 import os
-import re
-import socket
 import threading
 import uuid
 from collections.abc import Iterable
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from chalice.deploy.validate import validate_routes
 from chalice.local import LocalChalice, LocalGateway, LocalGatewayException, RouteMatcher
@@ -32,6 +29,7 @@ from chalicelib.errors import (
 from chalicelib.http import finish_response, problem_of_status, problem_response
 from chalicelib.settings import Settings
 from facial_recognition.local.project import Project
+from localaws.bodies import BodyRefused, Reason, read_whole
 from localaws.ports import QuietRequestHandler, Server, listen
 
 if TYPE_CHECKING:
@@ -39,15 +37,11 @@ if TYPE_CHECKING:
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 """API Gateway's limit."""
-MOST_DISCARDED = 256 * 1024 * 1024
-"""Bytes of a body that are read even though it is too large: a client that is still sending would
-not see the answer."""
 PATIENCE = 29.0
-"""Seconds that a body may take to arrive, and a request to wait for its turn."""
+"""Seconds that a body may take to arrive, besides the time for its bytes, and a request to wait for
+its turn."""
 AT_ONCE = 16
 """Requests that the application handles at once; on AWS each has its own function instance."""
-_PIECE = 64 * 1024
-_LENGTH = re.compile(r"[0-9]{1,15}")
 
 
 class LocalApi(Server):
@@ -56,7 +50,8 @@ class LocalApi(Server):
     Args:
         project: the application.
         port: of 127.0.0.1; 0 picks a free one.
-        patience: seconds that a body may take to arrive, and a request to wait for its turn.
+        patience: seconds that a body may take to arrive, besides the time for its bytes, and a
+            request to wait for its turn.
 
     Raises:
         localaws.ports.PortUnusable: the server cannot listen on the port.
@@ -65,7 +60,7 @@ class LocalApi(Server):
     def __init__(self, project: Project, port: int = 0, *, patience: float = PATIENCE) -> None:
         validate_routes(project.app.routes)
         gateway = Gateway(project, patience)
-        super().__init__(listen(port), gateway, "chalice-local", _RequestHandler)
+        super().__init__(listen(port), gateway, "chalice-local", _RequestHandler, patience=patience)
 
 
 class Gateway:
@@ -73,7 +68,7 @@ class Gateway:
 
     Args:
         project: the application.
-        patience: seconds that a body may take to arrive, and a request to wait for its turn.
+        patience: seconds that a request may wait for its turn.
     """
 
     def __init__(self, project: Project, patience: float) -> None:
@@ -90,7 +85,7 @@ class Gateway:
     ) -> Iterable[bytes]:
         """Answer a request, malformed or not."""
         try:
-            body = _read_body(environ, self._patience)
+            body = _read_body(environ)
             response = self._invoke(environ, body)
         except Exception as error:
             response = self._refusal(error)
@@ -130,83 +125,32 @@ class Gateway:
         return Response(answer.body, answer.status_code, answer.headers)
 
 
-def _read_body(environ: "WSGIEnvironment", patience: float) -> bytes:
+def _read_body(environ: "WSGIEnvironment") -> bytes:
     """Return the body of a request.
-
-    Args:
-        environ: the request.
-        patience: seconds that the body may take to arrive.
 
     Raises:
         MalformedRequest: the length of the body is missing, ambiguous, or not reached.
         ImageTooLarge: the body has more than :data:`MAX_BODY_BYTES`.
-        RequestTimeout: the body did not arrive in time.
+        RequestTimeout: the body came too slowly.
+        Throttled: too many bodies are coming at once.
     """
-    chunked = environ.get("HTTP_TRANSFER_ENCODING")
-    length = environ.get("CONTENT_LENGTH") or None
-    if chunked is not None and (length is not None or chunked.strip().lower() != "chunked"):
-        raise MalformedRequest("The request does not say clearly where its body ends.")
-    if length is not None and not _LENGTH.fullmatch(length):
-        raise MalformedRequest("The Content-Length is not a number of bytes.")
-    if chunked is None and not int(length or 0):
-        return b""
-    is_late = threading.Event()
-
-    def give_up() -> None:
-        """Close the connection for reading, which ends every wait for data."""
-        is_late.set()
-        with suppress(OSError):  # the client may be gone
-            environ["werkzeug.socket"].shutdown(socket.SHUT_RD)
-
-    timer = threading.Timer(patience, give_up)
-    timer.start()
     try:
-        body, size = _collect(environ["wsgi.input"], None if length is None else int(length))
-        is_whole = length is None or size == int(length)
-    except (OSError, ValueError):  # a broken chunk is a ValueError
-        body, size, is_whole = b"", 0, False
-    finally:
-        timer.cancel()
-    if is_late.is_set():
-        raise RequestTimeout(f"The body has not arrived within {patience:g} seconds.")
-    if size > MAX_BODY_BYTES:
-        raise ImageTooLarge(
-            f"The request has more than {MAX_BODY_BYTES // 1024**2} MiB."
-            f" {images.WHERE_TO_WITH_LARGE_ONES}"
-        )
-    if not is_whole:
-        raise MalformedRequest("The body was cut off on its way.")
-    return body
-
-
-def _collect(stream: Any, length: int | None) -> tuple[bytes, int]:
-    """Return the content and the size of a stream.
-
-    A content of more than :data:`MAX_BODY_BYTES` is dropped.
-
-    Args:
-        stream: the body.
-        length: of the body in bytes; None reads to the end of the stream.
-    """
-    body, size = bytearray(), 0
-    piece = memoryview(bytearray(_PIECE))
-    while length is None or size < length:
-        # readinto(), since Python 3.14.8 may crash when read() makes bytes of a part of a chunk.
-        count = stream.readinto(piece if length is None else piece[: length - size])
-        size += count
-        if not count or size > MOST_DISCARDED:
-            break
-        if size <= MAX_BODY_BYTES:
-            body += piece[:count]
-        else:
-            body.clear()
-    return bytes(body), size
+        return read_whole(environ, MAX_BODY_BYTES)
+    except BodyRefused as refused:
+        match refused.reason:
+            case Reason.TOO_LARGE:
+                raise ImageTooLarge(
+                    f"The request has more than {MAX_BODY_BYTES // 1024**2} MiB."
+                    f" {images.WHERE_TO_WITH_LARGE_ONES}"
+                ) from None
+            case Reason.TOO_SLOW:
+                raise RequestTimeout("The body came too slowly.") from None
+            case Reason.NO_ROOM:
+                raise Throttled("The service is busy. Try again in a moment.") from None
+        raise MalformedRequest(str(refused)) from None
 
 
 class _RequestHandler(QuietRequestHandler):
-    timeout = PATIENCE
-    """Seconds to wait for each part of a request."""
-
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Answer a request that is not valid HTTP."""
         problem = MalformedRequest("The request line or a header is malformed or too long.")

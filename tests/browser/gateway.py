@@ -4,16 +4,14 @@ On AWS, API Gateway checks the key, not the application. So ``chalice local`` ac
 """
 
 import json
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import requests
-from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from localaws.ports import HOST, QuietRequestHandler
+from localaws.ports import Server, listen
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -70,12 +68,6 @@ def running(api_url: str, key: str, *, cors: bool = True) -> Iterator[str]:
     On API Gateway, rejections have CORS headers only if the API has ``GatewayResponses`` with them.
     """
     gateway = Gateway(api_url, key, cors=cors)
-    server = make_server(HOST, 0, gateway, threaded=True, request_handler=QuietRequestHandler)
-    thread = threading.Thread(target=server.serve_forever, name="gateway")
-    thread.start()
-    try:
-        yield f"http://{HOST}:{server.port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with Server(listen(0), gateway, "gateway") as server:
+        server.guard.open()
+        yield server.url

@@ -4,11 +4,14 @@ import signal
 import socket
 from collections.abc import Callable
 
+from localaws.connections import raise_file_limit
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def until_interrupted(run: Callable[[], int]) -> int:
     """Call ``run`` and return its exit code; return 0 when one of ``SIGNALS`` ends it."""
+    raise_file_limit()
     for number in SIGNALS:
         signal.signal(number, signal.default_int_handler)  # it raises KeyboardInterrupt
     try:

@@ -1,19 +1,22 @@
 """HTTP servers on ports of this machine."""
 
 import errno
+import io
+import re
 import socket
-import threading
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from localaws.connections import PATIENCE, Connection, Connections
 from localaws.guard import Guard
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
 HOST = "127.0.0.1"
+_LENGTH: Final = re.compile(r"[0-9]{1,15}")
 
 
 class PortUnusable(Exception):
@@ -51,21 +54,45 @@ def listen(port: int) -> socket.socket:
 class QuietRequestHandler(WSGIRequestHandler):
     """Reads requests and logs none of them: clients show their own requests."""
 
-    protocol_version = "HTTP/1.1"  # SDKs keep their connections open
-    timeout = 30.0
-    """Seconds to wait for the next part of a request, or for the next request."""
+    protocol_version = "HTTP/1.1"
+    connections: Connections
+    """Knows how much of a body has come."""
+
+    def setup(self) -> None:
+        """Read the header that has arrived already, and write to the connection."""
+        received: Connection = self.request
+        self.connection = received.socket
+        self.rfile = io.BytesIO(received.header)
+        self.wfile = received  # type: ignore[assignment]
+
+    def finish(self) -> None:
+        """Leave the connection open: whoever accepted it closes it."""
+
+    def make_environ(self) -> "WSGIEnvironment":
+        """Return the request with its body, which is read within limits."""
+        environ = super().make_environ()
+        length = environ.get("CONTENT_LENGTH", "")
+        if environ.get("wsgi.input_terminated"):
+            size = None
+        else:  # a length that is none is refused by the application, before it reads
+            size = int(length) if _LENGTH.fullmatch(length) else 0
+        environ["wsgi.input"] = self.connections.body_of(self.request, size)
+        return environ
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Log nothing."""
 
     def log(self, type: str, message: str, *args: Any) -> None:
-        """Log errors, but not the server's start."""
+        """Log errors of the application, but neither the server's start nor bad requests."""
         if type != "info":
             super().log(type, message, *args)
 
+    def log_error(self, format: str, *args: Any) -> None:
+        """Log nothing about requests that are no HTTP: the client is told."""
+
 
 class Server:
-    """A WSGI application on an open port, with a thread for each connection and a guard.
+    """A WSGI application on an open port, with a thread for each request and a guard.
 
     As a context manager it starts on entry and stops on exit.
 
@@ -74,6 +101,8 @@ class Server:
         app: answers the requests.
         name: of the thread that accepts connections.
         request_handler: reads the requests.
+        patience: seconds that a body or an answer may take, besides the time for its bytes.
+        most_connections: at the same time; None takes a share of the files that may be open.
     """
 
     def __init__(
@@ -81,21 +110,21 @@ class Server:
         listening: socket.socket,
         app: "WSGIApplication",
         name: str,
-        request_handler: type[WSGIRequestHandler] = QuietRequestHandler,
+        request_handler: type[QuietRequestHandler] = QuietRequestHandler,
+        *,
+        patience: float = PATIENCE,
+        most_connections: int | None = None,
     ) -> None:
         self.port: int = listening.getsockname()[1]
         self.guard = Guard(app)
         """Decides which web pages may use the port: at first, only its own."""
         with listening:
-            self._server = make_server(
-                HOST,
-                self.port,
-                self.guard,
-                threaded=True,
-                request_handler=request_handler,
-                fd=listening.fileno(),  # the server duplicates it
-            )
-        self._thread = threading.Thread(target=self._server.serve_forever, name=name)
+            # It duplicates the socket and tells handlers about the application. It serves nothing.
+            self._server = make_server(HOST, self.port, self.guard, fd=listening.fileno())
+        self._connections = Connections(
+            self._server.socket, self._answer, name, patience=patience, most=most_connections
+        )
+        self._handler = type("Handler", (request_handler,), {"connections": self._connections})
 
     @property
     def url(self) -> str:
@@ -104,14 +133,16 @@ class Server:
 
     def start(self) -> None:
         """Begin to answer requests."""
-        self._thread.start()
+        self._connections.start()
 
     def stop(self) -> None:
         """Stop answering requests, and close the port."""
-        if self._thread.is_alive():
-            self._server.shutdown()
-            self._thread.join()
+        self._connections.stop()
         self._server.server_close()
+
+    def _answer(self, connection: Connection) -> None:
+        """Answer the request of a connection."""
+        self._handler(connection, connection.address, self._server)
 
     def __enter__(self) -> Self:
         self.start()

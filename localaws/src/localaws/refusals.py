@@ -6,6 +6,7 @@ from xml.sax.saxutils import escape
 
 from werkzeug.wrappers import Response
 
+from localaws.bodies import BodyRefused, Reason
 from localaws.request import AWSRequest
 
 NAMESPACES = {"cloudformation": "http://cloudformation.amazonaws.com/doc/2010-05-15/"}
@@ -41,6 +42,22 @@ def throttled(request: AWSRequest, message: str) -> RequestRefused:
     if request.protocol == "rest-xml":
         return RequestRefused("SlowDown", message, 503)
     return RequestRefused("ThrottlingException", message, 400)
+
+
+def body_refused(request: AWSRequest, refused: BodyRefused) -> RequestRefused:
+    """Return the refusal of a request whose body cannot be read."""
+    if refused.reason is Reason.NO_ROOM:
+        return throttled(request, str(refused))
+    if request.protocol != "rest-xml":
+        too_large = refused.reason is Reason.TOO_LARGE
+        code = "RequestEntityTooLargeException" if too_large else "SerializationException"
+        return RequestRefused(code, str(refused), 413 if too_large else 400)
+    code = {
+        Reason.TOO_LARGE: "EntityTooLarge",
+        Reason.TOO_SLOW: "RequestTimeout",
+        Reason.CUT_OFF: "IncompleteBody",
+    }.get(refused.reason, "InvalidRequest")
+    return RequestRefused(code, str(refused), 400)
 
 
 def error_response(request: AWSRequest, refused: RequestRefused) -> Response:

@@ -260,12 +260,8 @@ class _OwnSession(boto3.Session):
         return super().client(*arguments, **{"endpoint_url": self._url, **options})
 
 
-class _RequestHandler(MotoRequestHandler):
-    protocol_version = "HTTP/1.1"  # SDKs keep their connections open
-    timeout = QuietRequestHandler.timeout
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Log nothing: clients show their own requests."""
+class _RequestHandler(QuietRequestHandler, MotoRequestHandler):
+    """Keeps the names of S3's metadata as moto wants them."""
 
 
 def clear_environment() -> None:

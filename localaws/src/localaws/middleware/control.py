@@ -86,7 +86,7 @@ class Control:
         try:
             answer = answer_to(request)
             response = Response(msgspec.json.encode(answer), content_type="application/json")
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             response = Response(f"{error}\n", 400)
         return response(environ, start_response)
 

@@ -22,7 +22,6 @@ from werkzeug.test import run_wsgi_app
 
 from localaws.refusals import RequestRefused, error_response, throttled
 from localaws.request import request_of
-from localaws.wsgi import read_body
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -166,8 +165,6 @@ class Faults:
             return _hang_up(environ)
         if fault.kind.endswith("after"):
             run_wsgi_app(inner, environ)
-        else:
-            read_body(environ)  # so that the connection can be used again
         if fault.kind.startswith("crash"):
             self._kill(request.caller)
             return _hang_up(environ)

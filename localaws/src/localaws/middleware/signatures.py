@@ -12,7 +12,7 @@ from localaws.refusals import RequestRefused, error_response
 from localaws.request import AWSRequest, request_of
 from localaws.services.apigateway.rest_apis import is_for_a_stage
 from localaws.services.iam.identities import Identities
-from localaws.services.iam.signatures import SignatureRefused, check, refusal, stated
+from localaws.services.iam.signatures import demand, stated
 from localaws.services.s3.post_policy import is_form
 
 if TYPE_CHECKING:
@@ -58,8 +58,6 @@ class Signatures:
             return inner(environ, start_response)
         try:
             authorization = _public(environ, request) or self._signed(environ, request)
-        except SignatureRefused as refused:
-            return error_response(request, refusal(request, refused))(environ, start_response)
         except RequestRefused as refused:
             return error_response(request, refused)(environ, start_response)
         # moto would guess the service of a request without this header from path, target and body.
@@ -69,7 +67,7 @@ class Signatures:
     def _signed(self, environ: "WSGIEnvironment", request: AWSRequest) -> str:
         """Check the signature of a request, and return what it states."""
         service = None if request.path.startswith(CONTROL) else request.service
-        signature = check(environ, self._identities, service)
+        signature = demand(environ, self._identities, service)
         return stated(signature.service, signature.access_key_id, signature.scope)
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore import xform_name
-from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Request, Response
 
+from localaws.bodies import BodyRefused, Reason, read_whole
 from localaws.errors import DataNotStored
 from localaws.rekognition import shapes
 from localaws.rekognition.collections import Collections
@@ -24,6 +24,7 @@ from localaws.rekognition.exceptions import (
     NotImplementedException,
     RequestEntityTooLargeException,
     SerializationException,
+    ThrottlingException,
     UnknownOperationException,
     ValidationException,
 )
@@ -78,7 +79,6 @@ class RekognitionApp:
     ) -> Iterable[bytes]:
         """Answer a request."""
         request = Request(environ)
-        request.max_content_length = _MAX_REQUEST_BYTES
         try:
             status, body = 200, self._answer(request)
         except AWSError as error:
@@ -134,14 +134,19 @@ def _read(shape: Any, request: Request) -> dict[str, Any]:
 
     Raises:
         RequestEntityTooLargeException: the body has more than ``_MAX_REQUEST_BYTES``.
-        SerializationException: the body is not a JSON object, or a member has another type.
+        SerializationException: the body is cut off, too slow or not a JSON object, or a member has
+            another type.
         InvalidImageFormatException: the bytes of an image are not base64.
         ValidationException: a member breaks a constraint.
     """
     try:
-        content = request.get_data()
-    except RequestEntityTooLarge as error:
-        raise RequestEntityTooLargeException from error
+        content = read_whole(request.environ, _MAX_REQUEST_BYTES)
+    except BodyRefused as refused:
+        if refused.reason is Reason.TOO_LARGE:
+            raise RequestEntityTooLargeException from None
+        if refused.reason is Reason.NO_ROOM:
+            raise ThrottlingException from None
+        raise SerializationException(str(refused)) from None
     try:
         body = json.loads(content or b"{}")
     except (ValueError, RecursionError) as error:

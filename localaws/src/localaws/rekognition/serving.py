@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from localaws.credentials import AccessKey
-from localaws.middleware.bodies import check_body
 from localaws.ports import Server, listen
 from localaws.refusals import RequestRefused, error_response
 from localaws.rekognition.protocol import RekognitionApp
 from localaws.request import request_of
-from localaws.services.iam.signatures import SignatureRefused, check, refusal
+from localaws.services.iam.signatures import demand
 from localaws.wsgi import chain
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ class RekognitionServer(Server):
         with listening:
             self.app = RekognitionApp(_no_s3_object, path=path)
             self.app.warm_up()
-            app = chain([*([_Signed(key)] if key else []), check_body], self.app)
+            app = chain([_Signed(key)] if key else [], self.app)
             super().__init__(listening, app, "rekognition")
 
     def stop(self) -> None:
@@ -72,11 +71,7 @@ class _Signed:
         inner: "WSGIApplication",
     ) -> Iterable[bytes]:
         try:
-            check(environ, self._key, "rekognition")
-        except SignatureRefused as refused:
-            request = request_of(environ)
-            response = error_response(request, refusal(request, refused))
-            return response(environ, start_response)
+            demand(environ, self._key, "rekognition")
         except RequestRefused as refused:
             return error_response(request_of(environ), refused)(environ, start_response)
         return inner(environ, start_response)

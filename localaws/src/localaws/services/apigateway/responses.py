@@ -17,6 +17,7 @@ _TYPES = {
     "ACCESS_DENIED": (403, "User is not authorized to access this resource"),
     "API_CONFIGURATION_ERROR": (500, "Internal server error"),
     "AUTHORIZER_CONFIGURATION_ERROR": (500, "Internal server error"),
+    "BAD_REQUEST_BODY": (400, "Invalid request body"),
     "DEFAULT_4XX": (403, "Forbidden"),
     "DEFAULT_5XX": (502, "Internal server error"),
     "INTEGRATION_TIMEOUT": (504, "Endpoint request timed out"),

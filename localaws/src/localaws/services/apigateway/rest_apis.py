@@ -15,6 +15,7 @@ from moto.apigateway.models import Integration, Method, Resource, RestAPI
 from werkzeug.wrappers import Request, Response
 
 from localaws.account import ACCOUNT_ID, REGION
+from localaws.bodies import BodyRefused, Reason, read_whole
 from localaws.request import request_of
 from localaws.services.apigateway import proxy
 from localaws.services.apigateway.authorization import authorize
@@ -23,7 +24,6 @@ from localaws.services.apigateway.usage import Usage
 from localaws.services.iam.identities import Identities
 from localaws.services.lambda_.deployed import DeployedFunctions
 from localaws.services.lambda_.errors import FunctionError, TooManyRequests
-from localaws.wsgi import read_body
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -61,24 +61,16 @@ class RestApis:
         if path is None:
             return inner(environ, start_response)
         request = Request(environ)
-        size = int(environ.get("CONTENT_LENGTH") or 0)
-        # A larger body is not read; the connection ends with the answer.
-        body = read_body(environ) if size <= MOST_BYTES else b""
-        size = max(size, len(body))
         api = moto.backends.get_backend("apigateway")[ACCOUNT_ID][REGION].apis.get(path[1])
         if api is None or path[2] not in api.stages:
             answer = Response('{"message":"Forbidden"}', 403, content_type="application/json")
             return answer(environ, start_response)
         called = request.path.partition("/_user_request_")[2]
-        call = ApiCall(api, path[2], called or "/", request, body, str(uuid.uuid4()))
+        call = ApiCall(api, path[2], called or "/", request, b"", str(uuid.uuid4()))
         try:
-            if size > MOST_BYTES:
-                raise GatewayRefusal("REQUEST_TOO_LARGE")
-            response = self._answer(call)
+            response = self._answer(replace(call, body=_body(environ)))
         except GatewayRefusal as refused:
             response = gateway_response(refused, call)
-        if size > MOST_BYTES:
-            response.headers["Connection"] = "close"
         return response(environ, start_response)
 
     def _answer(self, call: ApiCall) -> Response:
@@ -114,6 +106,22 @@ class RestApis:
         except Exception as error:
             logger.exception("%s could not be run", function)
             raise GatewayRefusal("DEFAULT_5XX") from error
+
+
+def _body(environ: "WSGIEnvironment") -> bytes:
+    """Return the body of a request.
+
+    Raises:
+        GatewayRefusal: it is too large, or cannot be read.
+    """
+    try:
+        return read_whole(environ, MOST_BYTES)
+    except BodyRefused as refused:
+        if refused.reason is Reason.TOO_LARGE:
+            raise GatewayRefusal("REQUEST_TOO_LARGE") from None
+        if refused.reason is Reason.NO_ROOM:
+            raise GatewayRefusal("THROTTLED") from None
+        raise GatewayRefusal("BAD_REQUEST_BODY", str(refused)) from None
 
 
 def is_for_a_stage(path: str) -> bool:

@@ -226,9 +226,15 @@ _Loader.yaml_implicit_resolvers = {  # dates, such as the version of a policy, s
 
 @cache
 def _load(text: str) -> dict[str, Any]:
+    """Return the document of a template.
+
+    CloudFormation does not support aliases (the page on template formats in its User Guide).
+    """
     try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, _Loader)):
+            raise TemplateError("Template format error: YAML aliases are not allowed in templates")
         document = yaml.load(text, _Loader)  # noqa: S506 - a subclass of the safe loader
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise TemplateError(f"Template format error: {error}") from error
     if not isinstance(document, dict) or not isinstance(document.get("Resources"), dict):
         raise TemplateError("Template format error: the template has no resources")

@@ -18,15 +18,18 @@ from urllib.parse import parse_qsl, quote, unquote_to_bytes
 from botocore.utils import normalize_url_path
 
 from localaws.account import REGION
-from localaws.middleware.bodies import read_whole
-from localaws.refusals import RequestRefused
-from localaws.request import AWSRequest
+from localaws.bodies import BodyRefused, read_whole
+from localaws.refusals import RequestRefused, body_refused
+from localaws.request import AWSRequest, request_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 MOST_SKEW: Final = timedelta(minutes=15)
 """The most that a caller's clock may differ from the server's."""
+MOST_BYTES: Final = 256 * 1024 * 1024
+"""The most bytes of a body. AWS takes 5 GiB in one request to S3, and less everywhere else. Here
+memory holds the body."""
 MOST_EXPIRES: Final = 7 * 24 * 3600
 """Seconds: the longest life of a presigned address."""
 
@@ -43,6 +46,7 @@ _HEADER: Final = re.compile(
 _TIME: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _EXPIRES: Final = re.compile(r"[0-9]{1,6}")
 _UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
+_CHUNK_SIGNER: Final = "localaws.chunk_signer"
 _S3_DIGEST: Final = re.compile(
     r"[0-9a-f]{64}|UNSIGNED-PAYLOAD|STREAMING-UNSIGNED-PAYLOAD-TRAILER"
     r"|STREAMING-AWS4-HMAC-SHA256-PAYLOAD(-TRAILER)?"
@@ -157,7 +161,7 @@ def check(environ: "WSGIEnvironment", keys: Keys, service: str | None) -> Signat
 
     Raises:
         SignatureRefused: the signature is missing or wrong.
-        RequestRefused: the body of a request to another service than S3 cannot be read.
+        BodyRefused: the body of a request to another service than S3 cannot be read.
     """
     signature = _read(environ)
     secret = keys.secret_of(signature.access_key_id)
@@ -173,8 +177,47 @@ def check(environ: "WSGIEnvironment", keys: Keys, service: str | None) -> Signat
     _check_signed_headers(environ, signature)
     for request in _canonical_requests(environ, signature):
         if hmac.compare_digest(_sign(request, signature, secret), signature.value):
+            environ[_CHUNK_SIGNER] = _ChunkSigner(signature, secret)
             return signature
     raise SignatureRefused(Fault.MISMATCH)
+
+
+def demand(environ: "WSGIEnvironment", keys: Keys, service: str | None) -> Signature:
+    """Check the signature of a request as :func:`check` does, and return it.
+
+    Raises:
+        RequestRefused: the signature does not count, or the body cannot be read. It has the code
+            that the service gives.
+    """
+    try:
+        return check(environ, keys, service)
+    except SignatureRefused as refused:
+        raise _refusal(request_of(environ), refused) from None
+    except BodyRefused as refused:
+        raise body_refused(request_of(environ), refused) from None
+
+
+def chunk_signer(environ: "WSGIEnvironment") -> "_ChunkSigner | None":
+    """Return what signs the chunks of a request whose signature was checked; None for others."""
+    signer: _ChunkSigner | None = environ.get(_CHUNK_SIGNER)
+    return signer
+
+
+class _ChunkSigner:
+    """Computes the signatures of a payload's chunks, beginning with the request's own."""
+
+    def __init__(self, signature: Signature, secret: str) -> None:
+        self._signature = signature
+        self._secret = secret
+        self._previous = signature.value
+
+    def next(self, kind: str, *digests: str) -> str:
+        """Return the signature of the next part; see ``chunked_payload.ChunkSigner``."""
+        first = (f"{_ALGORITHM}-{kind}", self._signature.timestamp, self._signature.scope)
+        to_sign = "\n".join((*first, self._previous, *digests))
+        key = _signing_key(self._signature, self._secret)
+        self._previous = hmac.digest(key, to_sign.encode(), "sha256").hex()
+        return self._previous
 
 
 def stated(service: str, access_key_id: str = "anonymous", scope: str = "") -> str:
@@ -183,7 +226,7 @@ def stated(service: str, access_key_id: str = "anonymous", scope: str = "") -> s
     return f"{_ALGORITHM} Credential={access_key_id}/{scope}, SignedHeaders=host, Signature="
 
 
-def refusal(request: AWSRequest, refused: SignatureRefused) -> RequestRefused:
+def _refusal(request: AWSRequest, refused: SignatureRefused) -> RequestRefused:
     """Return the refusal with the code that the service gives."""
     message = f"Refused: {refused}."
     if refused.fault in (Fault.MISSING, Fault.UNKNOWN_KEY, Fault.MISMATCH):
@@ -307,7 +350,7 @@ def _payload_digest(environ: "WSGIEnvironment", signature: Signature) -> str:
         SignatureRefused: a request to S3 states none.
     """
     if signature.service != "s3":
-        return sha256(read_whole(environ)).hexdigest()
+        return sha256(read_whole(environ, MOST_BYTES)).hexdigest()
     usual = "" if signature.expires is None else _UNSIGNED_PAYLOAD
     digest = str(environ.get("HTTP_X_AMZ_CONTENT_SHA256", usual))
     if not _S3_DIGEST.fullmatch(digest):
@@ -328,10 +371,14 @@ def _wsgi_name(name: str) -> str:
     return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
 
 
-def _sign(canonical_request: str, signature: Signature, secret: str) -> str:
+def _signing_key(signature: Signature, secret: str) -> bytes:
     key = f"AWS4{secret}".encode()
     for part in signature.scope.split("/"):
         key = hmac.digest(key, part.encode(), "sha256")
+    return key
+
+
+def _sign(canonical_request: str, signature: Signature, secret: str) -> str:
     digest = sha256(canonical_request.encode(errors="replace")).hexdigest()
     to_sign = f"{_ALGORITHM}\n{signature.timestamp}\n{signature.scope}\n{digest}"
-    return hmac.digest(key, to_sign.encode(), "sha256").hex()
+    return hmac.digest(_signing_key(signature, secret), to_sign.encode(), "sha256").hex()

@@ -9,16 +9,25 @@ import re
 import socket
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from localaws.ports import HOST
+from werkzeug.wrappers import Response
+
+from localaws.bodies import BodyRefused, Reason, read_whole
+from localaws.ports import HOST, Server, listen
 from localaws.services.lambda_.errors import FunctionError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 MOST_ANSWERED = 6 * 1024 * 1024 + 100
 """The most bytes of a result."""
+
+MOST_SENT = 32 * 1024 * 1024
+"""The most bytes that a process may send: a result that is too large is still understood."""
+MOST_CONNECTIONS = 32
 
 _RUNTIME = "/2018-06-01/runtime"
 _ANSWER = re.compile(rf"{_RUNTIME}/invocation/([^/]+)/(response|error)")
@@ -59,19 +68,15 @@ class RuntimeApi:
         self._waiting: Invocation | None = None
         self._current: Invocation | None = None
         self._closed = False
-        api = self
-
-        class Handler(_Handler):
-            runtime_api = api
-
-        self._server = _Server((HOST, 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_until_closed, daemon=True)
-        self._thread.start()
+        self._server = Server(
+            listen(0), self._serve, "runtime-api", most_connections=MOST_CONNECTIONS
+        )
+        self._server.start()
 
     @property
     def address(self) -> str:
         """The value of ``AWS_LAMBDA_RUNTIME_API`` for the process."""
-        return f"{HOST}:{self._server.server_port}"
+        return f"{HOST}:{self._server.port}"
 
     def give(self, invocation: Invocation) -> None:
         """Give the process an event."""
@@ -84,8 +89,40 @@ class RuntimeApi:
         with self._condition:
             self._closed = True
             self._condition.notify_all()
-        self._server.close()
-        self._thread.join()
+        self._server.stop()
+
+    def _serve(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        return self._answer_to(environ)(environ, start_response)
+
+    def _answer_to(self, environ: "WSGIEnvironment") -> Response:
+        if _is_foreign(environ):
+            return _answer(403)
+        path, is_post = environ["PATH_INFO"], environ["REQUEST_METHOD"] == "POST"
+        if not is_post:
+            return self._next_event() if path == f"{_RUNTIME}/invocation/next" else _answer(404)
+        try:
+            body = read_whole(environ, MOST_SENT)
+        except BodyRefused as refused:
+            return _answer(413 if refused.reason is Reason.TOO_LARGE else 400)
+        if answer := _ANSWER.fullmatch(path):
+            return _answer(202 if self.answered(answer[1], answer[2], body) else 400)
+        if path == f"{_RUNTIME}/init/error":
+            self.failed_to_start(body)
+            return _answer(202)
+        return _answer(404)
+
+    def _next_event(self) -> Response:
+        invocation = self.next()
+        if invocation is None:  # the process is about to be ended
+            return _answer(500)
+        headers = {
+            "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
+            "Lambda-Runtime-Deadline-Ms": str(round(invocation.deadline * 1000)),
+            "Lambda-Runtime-Invoked-Function-Arn": invocation.function_arn,
+        }
+        return Response(invocation.payload, 200, headers, content_type="application/json")
 
     def next(self) -> Invocation | None:
         """Wait for the next event and return it; None when the server is closed."""
@@ -126,99 +163,19 @@ class RuntimeApi:
         self.ready.set()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    runtime_api: RuntimeApi
-
-    def parse_request(self) -> bool:
-        """Read a request, and refuse one that is not the process's."""
-        if not super().parse_request():
-            return False
-        if self._is_foreign():
-            self.close_connection = True
-            self.send_error(403)
-            return False
-        return True
-
-    def _is_foreign(self) -> bool:
-        """Return whether a web page or another user of the machine sends the request.
-
-        Browsers name the origin or the site of a page; the process's client does not.
-        """
-        is_page = any(name in self.headers for name in ("Origin", "Sec-Fetch-Site"))
-        is_here = self.headers.get_all("Host") == [self.runtime_api.address]
-        return is_page or not is_here or _owner_of(self.client_address) != os.getuid()
-
-    def do_GET(self) -> None:
-        if self.path != f"{_RUNTIME}/invocation/next":
-            self._answer(404)
-            return
-        invocation = self.runtime_api.next()
-        if invocation is None:
-            self.close_connection = True
-            return
-        self._answer(
-            200,
-            invocation.payload,
-            {
-                "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
-                "Lambda-Runtime-Deadline-Ms": str(round(invocation.deadline * 1000)),
-                "Lambda-Runtime-Invoked-Function-Arn": invocation.function_arn,
-            },
-        )
-
-    def do_POST(self) -> None:
-        body = self._body()
-        if answer := _ANSWER.fullmatch(self.path):
-            known = self.runtime_api.answered(answer[1], answer[2], body)
-            self._answer(202 if known else 400, b'{"status":"OK"}')
-        elif self.path == f"{_RUNTIME}/init/error":
-            self.runtime_api.failed_to_start(body)
-            self._answer(202, b'{"status":"OK"}')
-        else:
-            self._answer(404)
-
-    def _body(self) -> bytes:
-        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
-            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        parts = []
-        while size := int(self.rfile.readline().split(b";")[0], 16):
-            parts.append(self.rfile.read(size))
-            self.rfile.readline()
-        self.rfile.readline()
-        return b"".join(parts)
-
-    def _answer(self, status: int, body: bytes = b"", headers: Mapping[str, str] = {}) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Log nothing."""
+def _answer(status: int) -> Response:
+    return Response(
+        b'{"status":"OK"}' if status == 202 else b"", status, content_type="application/json"
+    )
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False  # a process that was stopped may leave its connection open
+def _is_foreign(environ: "WSGIEnvironment") -> bool:
+    """Return whether a web page or another user of the machine sends the request.
 
-    def serve_until_closed(self) -> None:
-        while True:
-            try:
-                request, address = self.get_request()
-            except OSError:
-                return
-            self.process_request(request, address)
-
-    def close(self) -> None:
-        self.socket.shutdown(socket.SHUT_RDWR)  # this wakes the thread that waits for a connection
-        self.server_close()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Log nothing about processes that are gone."""
+    Browsers name the origin or the site of a page; the process's client does not.
+    """
+    is_page = "HTTP_ORIGIN" in environ or "HTTP_SEC_FETCH_SITE" in environ
+    return is_page or _owner_of((environ["REMOTE_ADDR"], environ["REMOTE_PORT"])) != os.getuid()
 
 
 def _owner_of(address: tuple[str, int]) -> int | None:

@@ -8,11 +8,13 @@ import hashlib
 import hmac
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from werkzeug.exceptions import HTTPException
 from werkzeug.formparser import parse_form_data
 
 from localaws.refusals import RequestRefused, error_response
@@ -207,18 +209,22 @@ def _check_size(size: int, least: int, most: int) -> None:
 
 def _parse(environ: "WSGIEnvironment") -> PostForm:
     stream = io.BytesIO(read_body(environ))
-    _, form, files = parse_form_data({**environ, "wsgi.input": stream})
-    names = [name.lower() for name, _ in [*form.items(multi=True), *files.items(multi=True)]]
-    fields = {name.lower(): value for name, value in form.items()}
-    repeated = sorted({name for name in names if names.count(name) > 1} - {"file"})
-    if repeated:  # moto may take another one of them than the one that is checked here
-        raise RequestRefused("InvalidArgument", f"The form has more than one field {repeated[0]}.")
-    if set(names) != {*fields, "file"} or ("file" in {*files} and "file" in fields):
-        raise RequestRefused("InvalidArgument", "Only the field file may be a file.")
-    if len(files.getlist("file")) + len(form.getlist("file")) != 1:
+    try:
+        _, form, files = parse_form_data({**environ, "wsgi.input": stream}, silent=False)
+    except (ValueError, HTTPException):  # for example, it does not end with its boundary
+        raise RequestRefused(
+            "MalformedPOSTRequest",
+            "The body of your POST request is not well-formed multipart/form-data.",
+        ) from None
+    names = Counter(name.lower() for name, _ in [*form.items(multi=True), *files.items(multi=True)])
+    if names["file"] != 1 or not files.keys() <= {"file"}:
         raise RequestRefused(
             "InvalidArgument", "POST requires exactly one file upload per request."
         )
+    repeated, count = names.most_common(1)[0]
+    if count > 1:  # moto may take another one of them than the one that is checked here
+        raise RequestRefused("InvalidArgument", f"The form has more than one field {repeated}.")
+    fields = {name.lower(): value for name, value in form.items()}
     file = files.get("file")
     size = len(file.read()) if file else len(form.get("file", "").encode())
     file_name = (file.filename if file else None) or ""
