@@ -4,8 +4,10 @@ from typing import Any
 
 import boto3
 import pytest
+import requests
 from botocore.config import Config
 
+from laboratory import Laboratory
 from localaws.refusals import RequestRefused
 from localaws.services.s3.post_policy import check
 
@@ -87,3 +89,112 @@ def test_an_expired_policy_is_refused() -> None:
 def test_an_upload_without_a_policy_is_refused() -> None:
     with pytest.raises(RequestRefused, match="Access Denied"):
         check({"bucket": "photos", "key": "x"}, 1, secret_for)
+
+
+# --- forms, as they come from a browser ---
+
+SOMEBODYS = "faces/eve/1.jpg"
+
+
+@pytest.fixture
+def form(laboratory: Laboratory) -> tuple[str, dict[str, str]]:
+    """The address and the fields of an upload as ``faces/ada/1.jpg``."""
+    laboratory.s3.create_bucket(Bucket="photos")
+    laboratory.s3.put_object(Bucket="photos", Key=SOMEBODYS, Body=b"eve")
+    post = laboratory.s3.generate_presigned_post("photos", "faces/ada/1.jpg")
+    return f"{laboratory.aws.url}/photos", post["fields"]
+
+
+def send(address: str, parts: list[tuple[str, str, bytes]], end: bytes = b"--X--\r\n") -> Any:
+    """Send a form of parts with a name, a file name (or none) and a content."""
+    body = b""
+    for name, file_name, content in parts:
+        shown = f'; filename="{file_name}"' if file_name else ""
+        head = f'--X\r\nContent-Disposition: form-data; name="{name}"{shown}\r\n\r\n'
+        body += head.encode() + content + b"\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=X"}
+    return requests.post(address, data=body + end, headers=headers, timeout=30)
+
+
+def parts_of(fields: dict[str, str]) -> list[tuple[str, str, bytes]]:
+    return [(name, "", value.encode()) for name, value in fields.items()]
+
+
+FILE = ("file", "ada.jpg", b"ada")
+
+
+@pytest.mark.parametrize("is_first", [False, True], ids=["behind", "before"])
+@pytest.mark.parametrize(
+    "added",
+    [
+        ("key", "", SOMEBODYS.encode()),
+        ("Key", "", SOMEBODYS.encode()),
+        ("KEY", "", SOMEBODYS.encode()),
+        ("kEy", "", SOMEBODYS.encode()),
+        ("key", "key.txt", SOMEBODYS.encode()),
+        ("Policy", "", b"e30="),
+        ("X-Amz-Signature", "", b"0"),
+        ("file", "", b"eve"),
+        ("file", "eve.jpg", b"eve"),
+        ("File", "eve.jpg", b"eve"),
+        ("FILE", "", b"eve"),
+        ("photo", "eve.jpg", b"eve"),
+    ],
+    ids=str,
+)
+def test_a_name_stands_in_a_form_once(
+    laboratory: Laboratory,
+    form: tuple[str, dict[str, str]],
+    added: tuple[str, str, bytes],
+    is_first: bool,
+) -> None:
+    address, fields = form
+    own = [*parts_of(fields), FILE]
+
+    answer = send(address, [added, *own] if is_first else [*own[:-1], added, own[-1]])
+
+    assert answer.status_code == 400, answer.text
+    assert contents(laboratory) == {SOMEBODYS: b"eve"}
+
+
+def test_a_form_is_stored_under_its_key(
+    laboratory: Laboratory, form: tuple[str, dict[str, str]]
+) -> None:
+    address, fields = form
+    names = {name.upper(): value for name, value in fields.items()}
+
+    for written in (fields, names, {name.title(): value for name, value in fields.items()}):
+        laboratory.s3.delete_object(Bucket="photos", Key="faces/ada/1.jpg")
+        assert send(address, [*parts_of(written), FILE]).status_code == 204
+        assert contents(laboratory) == {SOMEBODYS: b"eve", "faces/ada/1.jpg": b"ada"}
+
+
+@pytest.mark.parametrize(
+    ("parts", "end", "message"),
+    [
+        ([], b"--X--\r\n", "exactly one file"),
+        ([FILE, FILE], b"--X--\r\n", "exactly one file"),
+        ([FILE], b"", "not well-formed"),
+        ([FILE], b"--X", "not well-formed"),
+        ([FILE], b"--Y--\r\n", "not well-formed"),
+    ],
+)
+def test_a_form_without_its_file_or_its_end_is_refused(
+    laboratory: Laboratory,
+    form: tuple[str, dict[str, str]],
+    parts: list[tuple[str, str, bytes]],
+    end: bytes,
+    message: str,
+) -> None:
+    address, fields = form
+    answer = send(address, [*parts_of(fields), *parts], end)
+
+    assert (answer.status_code, message in answer.text) == (400, True), answer.text
+    assert contents(laboratory) == {SOMEBODYS: b"eve"}
+
+
+def contents(laboratory: Laboratory) -> dict[str, bytes]:
+    """Return the objects of the bucket, by key."""
+    listed = laboratory.s3.list_objects_v2(Bucket="photos")["Contents"]
+    get = laboratory.s3.get_object
+    return {o["Key"]: get(Bucket="photos", Key=o["Key"])["Body"].read() for o in listed}

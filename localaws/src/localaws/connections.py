@@ -161,10 +161,10 @@ class Connection:
             self.socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close the connection; if a body is still coming, let the client read the answer first."""
+        """Close the connection; if more may be coming, let the client read the answer first."""
         if self.body is not None:
             self.body.release()
-        if self.body is not None and not self.body.is_whole:
+        if self.body is None or not self.body.is_whole:
             with suppress(OSError):
                 self._discard()
         self.socket.close()
@@ -212,9 +212,10 @@ _room: Final = _Room(MOST_BODY_BYTES)
 
 
 class _Pace:
-    """The time that a transfer may take."""
+    """The time that a transfer may take, and no part of it may take longer than ``patience``."""
 
     def __init__(self, patience: float) -> None:
+        self._patience = patience
         self._until = time.monotonic() + patience
         self.count = 0
         """Bytes that were transferred."""
@@ -228,7 +229,7 @@ class _Pace:
         left = self._until + self.count / SLOWEST - time.monotonic()
         if left <= 0:
             raise TimeoutError("the client is too slow")
-        return left
+        return min(left, self._patience)
 
 
 class Body(io.RawIOBase):
@@ -252,6 +253,8 @@ class Body(io.RawIOBase):
         self._ended = ended
         self._pace: _Pace | None = None
         self._taken = 0
+        self.is_awaited = False
+        """Whether the client waits for ``100 Continue`` before it sends the body."""
         self.is_whole = length == 0
         """Whether all of the body has been received."""
 
@@ -264,6 +267,8 @@ class Body(io.RawIOBase):
         if self.is_whole or not len(buffer):
             return 0
         if self._pace is None:  # it begins when somebody waits for the body
+            if self.is_awaited:
+                self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._pace = _Pace(self._connection.patience)
         if self._is_chunked and not self._left:
             self._left = self._next_chunk(self._pace)

@@ -17,10 +17,11 @@ from moto.core.responses import BaseResponse
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.table import Table
 from moto.s3.models import FakeKey, S3Backend
+from moto.s3.responses import S3Response
 from moto.s3.utils import _VersionedKeyStore
 
 from localaws.services.dynamodb import transactions
-from localaws.services.s3 import notifications, persistence
+from localaws.services.s3 import multipart, notifications, persistence
 
 _ABSENT: Final = object()
 
@@ -84,6 +85,7 @@ PATCHES: Final = (
     Patch(S3Backend, "delete_object", notifications.delete_object),
     # moto's marker of a key that is deleted twice stands for a marker, which has no ARN.
     Patch(S3Backend, "_set_delete_marker", notifications.set_delete_marker),
+    Patch(S3Response, "_complete_multipart_body", multipart.complete_multipart_body),
     # A request's changes are written to disk by the objects that it has looked up.
     Patch(_VersionedKeyStore, "__sgetitem__", persistence.get_item),
     # moto undoes a failed transaction by putting back a copy of the whole table.

@@ -57,6 +57,7 @@ class QuietRequestHandler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
     connections: Connections
     """Knows how much of a body has come."""
+    _is_awaiting = False
 
     def setup(self) -> None:
         """Read the header that has arrived already, and write to the connection."""
@@ -64,6 +65,12 @@ class QuietRequestHandler(WSGIRequestHandler):
         self.connection = received.socket
         self.rfile = io.BytesIO(received.header)
         self.wfile = received  # type: ignore[assignment]
+
+    def handle_expect_100(self) -> bool:
+        """Tell the client to send the body only when somebody reads it."""
+        self._is_awaiting = True
+        del self.headers["Expect"]  # werkzeug would answer at once
+        return True
 
     def finish(self) -> None:
         """Leave the connection open: whoever accepted it closes it."""
@@ -76,7 +83,8 @@ class QuietRequestHandler(WSGIRequestHandler):
             size = None
         else:  # a length that is none is refused by the application, before it reads
             size = int(length) if _LENGTH.fullmatch(length) else 0
-        environ["wsgi.input"] = self.connections.body_of(self.request, size)
+        body = environ["wsgi.input"] = self.connections.body_of(self.request, size)
+        body.is_awaited = self._is_awaiting
         return environ
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 from xml.parsers import expat
 
-from awscrt import checksums as crt
+from anycrc import Model
 
 from localaws.bodies import BodyRefused, read_whole
 from localaws.refusals import RequestRefused, body_refused, error_response
@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_CRC32C: Final = Model("CRC32-ISCSI")
+_CRC64NVME: Final = Model("CRC64-NVME")
 _CHECKSUMS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
     "crc32": lambda body: zlib.crc32(body).to_bytes(4),
-    "crc32c": lambda body: crt.crc32c(body).to_bytes(4),
-    "crc64nvme": lambda body: crt.crc64nvme(body).to_bytes(8),
+    "crc32c": lambda body: _CRC32C.calc(body).to_bytes(4),
+    "crc64nvme": lambda body: _CRC64NVME.calc(body).to_bytes(8),
     "sha1": lambda body: hashlib.sha1(body, usedforsecurity=False).digest(),
     "sha256": lambda body: hashlib.sha256(body).digest(),
 }
@@ -195,7 +197,7 @@ def _check_syntax(body: bytes, request: AWSRequest, environ: "WSGIEnvironment") 
 
 def _check_json(body: bytes) -> None:
     try:
-        document: Any = json.loads(body, parse_constant=_no_number)
+        document: Any = json.loads(body.decode(), parse_constant=_no_number)
         if _SURROGATE.search(body):
             json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError):  # a lone surrogate is a ValueError too

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+_DEEPEST = 100
 _VARIABLE = re.compile(r"\$\{(!?)([^}]+)\}")
 
 
@@ -225,16 +226,26 @@ _Loader.yaml_implicit_resolvers = {  # dates, such as the version of a policy, s
 
 
 @cache
+def _check_form(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, _Loader):
+        if isinstance(event, yaml.AliasEvent):
+            raise TemplateError("Template format error: YAML aliases are not allowed in templates")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise TemplateError("Template format error: the template is nested too deeply")
+
+
 def _load(text: str) -> dict[str, Any]:
     """Return the document of a template.
 
     CloudFormation does not support aliases (the page on template formats in its User Guide).
     """
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, _Loader)):
-            raise TemplateError("Template format error: YAML aliases are not allowed in templates")
+        _check_form(text)
         document = yaml.load(text, _Loader)  # noqa: S506 - a subclass of the safe loader
-    except (yaml.YAMLError, RecursionError) as error:
+    except yaml.YAMLError as error:
         raise TemplateError(f"Template format error: {error}") from error
     if not isinstance(document, dict) or not isinstance(document.get("Resources"), dict):
         raise TemplateError("Template format error: the template has no resources")

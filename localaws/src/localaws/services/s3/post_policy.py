@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.formparser import parse_form_data
+from werkzeug.test import stream_encode_multipart
 
 from localaws.refusals import RequestRefused, error_response
 from localaws.request import request_of
-from localaws.wsgi import read_body
+from localaws.wsgi import read_body, replace_body
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -229,6 +230,13 @@ def _parse(environ: "WSGIEnvironment") -> PostForm:
     size = len(file.read()) if file else len(form.get("file", "").encode())
     file_name = (file.filename if file else None) or ""
     fields["key"] = fields.get("key", "").replace("${filename}", file_name)
+    if file is not None:
+        file.seek(0)
+    # moto gets exactly what is checked here; it knows the names of fields in lower case only.
+    content: dict[str, Any] = {**fields, "file": file or form["file"]}
+    encoded, length, boundary = stream_encode_multipart(content)
+    replace_body(environ, encoded.read(length))
+    environ["CONTENT_TYPE"] = f"multipart/form-data; boundary={boundary}"
     return PostForm(fields, size)
 
 
