@@ -79,6 +79,8 @@ class Connection:
         self.address = address
         self.header = b""
         """The request line and the header lines."""
+        self.is_header_whole = False
+        """Whether the header has come to its end; it has not if it is too long."""
         self.deadline = time.monotonic() + IDLE_SECONDS
         """When the header must be there."""
         self.body: Body | None = None
@@ -108,6 +110,7 @@ class Connection:
         if end is None and len(self._received) < _MOST_HEADER_BYTES:
             return False
         size = end.end() if end else len(self._received)
+        self.is_header_whole = end is not None
         self.header = bytes(self._received[:size])
         del self._received[:size]
         return True

@@ -4,6 +4,7 @@ import errno
 import io
 import re
 import socket
+from http import HTTPStatus
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -65,6 +66,16 @@ class QuietRequestHandler(WSGIRequestHandler):
         self.connection = received.socket
         self.rfile = io.BytesIO(received.header)
         self.wfile = received  # type: ignore[assignment]
+
+    def parse_request(self) -> bool:
+        """Read the header; refuse one that is too long."""
+        received: Connection = self.request
+        if received.is_header_whole:
+            return super().parse_request()
+        self.command = self.requestline = ""
+        self.request_version = self.protocol_version
+        self.send_error(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        return False
 
     def handle_expect_100(self) -> bool:
         """Tell the client to send the body only when somebody reads it."""
