@@ -51,7 +51,8 @@ class RunningService:
             raise RuntimeError("the service did not start")
         # A pipe that nobody reads would fill up, and the service would wait.
         threading.Thread(target=deque, args=(self._process.stdout, 0), daemon=True).start()
-        self.pages, self.api, self.aws = re.findall(r"http://\S+", ready)
+        addresses: list[str] = re.findall(r"http://\S+", ready)
+        self.pages, self.api, self.aws = addresses
         self._key = AccessKey.kept_in(folder)
 
     @property
