@@ -158,7 +158,7 @@ def _json() -> dict[str, str]:
 def _form(fields: dict[str, str], image: bytes) -> tuple[dict[str, str], bytes]:
     request = requests.Request("POST", "http://x/", data=fields, files={"image": image}).prepare()
     assert isinstance(request.body, bytes)
-    return {"Content-Type": request.headers["Content-Type"]}, request.body
+    return {"Content-Type": str(request.headers["Content-Type"])}, request.body
 
 
 class Fuzzer:

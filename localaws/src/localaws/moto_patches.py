@@ -85,6 +85,8 @@ PATCHES: Final = (
     Patch(S3Backend, "delete_object", notifications.delete_object),
     # moto's marker of a key that is deleted twice stands for a marker, which has no ARN.
     Patch(S3Backend, "_set_delete_marker", notifications.set_delete_marker),
+    Patch(S3Backend, "upload_part", multipart.upload_part),
+    Patch(S3Backend, "complete_multipart_upload", multipart.complete_multipart_upload),
     Patch(S3Response, "_complete_multipart_body", multipart.complete_multipart_body),
     # A request's changes are written to disk by the objects that it has looked up.
     Patch(_VersionedKeyStore, "__sgetitem__", persistence.get_item),

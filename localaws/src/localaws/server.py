@@ -14,7 +14,6 @@ from moto.core.model_instances import reset_model_data
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
-    create_backend_app,
 )
 
 from localaws import moto_patches
@@ -24,6 +23,7 @@ from localaws.data_folder import REKOGNITION, SERVICES, DataFolder
 from localaws.guard import Guard
 from localaws.middleware.bodies import check_body
 from localaws.middleware.control import Control
+from localaws.middleware.failures import answer_failures, create_raising_app
 from localaws.middleware.faults import Faults
 from localaws.middleware.permissions import Permissions
 from localaws.middleware.persistence import Persistence
@@ -124,7 +124,7 @@ class EmbeddedAWS:
             self.permissions = Permissions(self._identities)
             self.account_settings = AccountSettings()
             self.stacks = CloudFormation(_OwnSession(self.url, self.access_key))
-            moto = DomainDispatcherApplication(create_backend_app)
+            moto = DomainDispatcherApplication(create_raising_app)
             app = chain(self._layers(), moto)
             self._server = Server(listening, app, "localaws", _RequestHandler)
             if open_to_all:
@@ -153,6 +153,7 @@ class EmbeddedAWS:
             *([self._persistence] if self._persistence else []),
             S3Notifications(self._notify_of_bucket),
             AtomicDynamoDB(),
+            answer_failures,
         ]
 
     @property

@@ -1,13 +1,40 @@
-"""Multipart uploads: the list of parts that completes one.
+"""Multipart uploads: what moto does not check.
 
-Source: "CompleteMultipartUpload" in the Amazon S3 API Reference, with its special errors.
+Source: "UploadPart" and "CompleteMultipartUpload" in the Amazon S3 API Reference, with their
+special errors.
 """
 
 from collections.abc import Iterator
+from typing import Any
 from xml.etree import ElementTree
 
-from moto.s3.exceptions import InvalidPartOrder, MalformedXML
+from moto.s3.exceptions import InvalidPartOrder, MalformedXML, NoSuchUpload
+from moto.s3.models import FakeKey, S3Backend
 from moto.s3.responses import S3Response
+
+_upload_part = S3Backend.upload_part
+_complete = S3Backend.complete_multipart_upload
+
+
+def upload_part(
+    self: S3Backend, bucket_name: str, multipart_id: str, *rest: Any, **options: Any
+) -> FakeKey:
+    """Stand in for ``S3Backend.upload_part``, which fails for an unknown upload."""
+    _check_upload(self, bucket_name, multipart_id)
+    return _upload_part(self, bucket_name, multipart_id, *rest, **options)
+
+
+def complete_multipart_upload(
+    self: S3Backend, bucket_name: str, multipart_id: str, *rest: Any, **options: Any
+) -> FakeKey | None:
+    """Stand in for ``S3Backend.complete_multipart_upload``, which fails for an unknown upload."""
+    _check_upload(self, bucket_name, multipart_id)
+    return _complete(self, bucket_name, multipart_id, *rest, **options)
+
+
+def _check_upload(backend: S3Backend, bucket_name: str, multipart_id: str) -> None:
+    if multipart_id not in backend.get_bucket(bucket_name).multiparts:
+        raise NoSuchUpload(upload_id=multipart_id)
 
 
 def complete_multipart_body(self: S3Response, body: bytes) -> Iterator[tuple[int, str]]:
