@@ -7,6 +7,7 @@ API_PORT   ?= 8000
 AWS_PORT   ?= 4566
 STAGE      ?= dev
 RUNS       ?= 3000
+ROUNDS     ?= 200
 MINUTES    ?= 10
 DATA       ?= data
 
@@ -53,14 +54,16 @@ deploy: $(TO_RUN) ## deploy to AWS: make deploy STAGE=prod
 undeploy: $(TO_RUN) ## remove a stage from AWS, and leave its data: make undeploy STAGE=prod
 	@$(BIN)/faces undeploy --stage $(STAGE) $(if $(DELETE_DATA),--delete-data) $(if $(CONFIRM),--confirm '$(CONFIRM)')
 
-fuzz: $(TO_DEVELOP) ## try a million inputs and, for MINUTES, requests: is each answered as specified?
+fuzz: $(TO_DEVELOP) ## try a million inputs and, for MINUTES, requests to all ports: is each answered as it should be?
 	@FUZZ_EXAMPLES=6000 FUZZ_SECONDS=$$(( $(MINUTES) * 60 )) $(BIN)/python -m pytest -s tests/contract/test_fuzz.py tests/contract/test_specification.py
+	@PYTHONPATH=localaws/tests $(BIN)/python -m bench.fuzz --minutes $(MINUTES)
 
-soak: $(TO_DEVELOP) ## try thousands of histories with faults: does all end in agreement?
+soak: $(TO_DEVELOP) ## try thousands of histories with faults, and kills: does all end in agreement?
 	@CONVERGENCE_RUNS=$(RUNS) $(BIN)/python -m pytest tests/integration/test_convergence.py
+	@PYTHONPATH=localaws/tests $(BIN)/python -m bench.killed --rounds $(ROUNDS)
 
 bench: $(TO_DEVELOP) ## measure everything: make bench PHOTOS=DIR, a folder per person
-	@$(BIN)/python -m bench.report --photos '$(PHOTOS)'
+	@PYTHONPATH=localaws/tests $(BIN)/python -m bench.report --photos '$(PHOTOS)'
 
 redrive: $(TO_RUN) ## give failed events back to their functions
 	@$(BIN)/faces redrive --stage $(STAGE)

@@ -178,6 +178,29 @@ BENCHMARKS = [
         ("bench.pages", "--photo", PHOTO),
         bars("pages", 1, "ms"),
     ),
+    Benchmark(
+        "crowd",
+        "In a crowd of slow and idle clients",
+        "32 clients verify a photograph at the same time: alone, and beside 600 slow clients and"
+        " 2,000 idle ones on all three ports of `make run`. First the service may open as many"
+        " files as it wants, then 1,024. The process that holds the connections runs on the same"
+        " processors.",
+        ("bench.crowd", "--count", "400"),
+    ),
+    Benchmark(
+        "killed",
+        "Killed 200 times",
+        "Six writers use all ways in until the service is killed. After each start, and when all"
+        " events are handled, every photograph has to be in the state that was acknowledged last:"
+        " once in bucket, table and collection.",
+        ("bench.killed", "--rounds", "200"),
+    ),
+    Benchmark(
+        "fuzz",
+        "Mutated requests",
+        "Eight clients send valid requests with random changes to all ports of `make run`.",
+        ("bench.fuzz", "--minutes", "20"),
+    ),
 ]
 
 
