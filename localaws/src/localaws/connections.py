@@ -392,14 +392,15 @@ class Connections:
         self._accept_again()
         while not self._stopping:
             is_idle = self._is_accepting and not self._waiting
-            for key, _ in self._selector.select(None if is_idle else _TICK):
-                if key.fileobj is self._listening:
-                    self._accept()
-                elif key.fileobj is self._woken:
-                    self._woken.recv(_PIECE)
-                    self._accept_again()
-                elif isinstance(key.fileobj, Connection):
-                    self._read(key.fileobj)
+            ready = [key.fileobj for key, _ in self._selector.select(None if is_idle else _TICK)]
+            for connection in ready:  # before new ones take the room of the oldest
+                if isinstance(connection, Connection):
+                    self._read(connection)
+            if self._woken in ready:
+                self._woken.recv(_PIECE)
+                self._accept_again()
+            if self._listening in ready:
+                self._accept()
             if time.monotonic() >= next_tick:
                 next_tick = time.monotonic() + _TICK
                 self._accept_again()
