@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable
 
 from localaws.connections import raise_file_limit
+from localaws.memory import keep_few_arenas
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -12,6 +13,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def until_interrupted(run: Callable[[], int]) -> int:
     """Call ``run`` and return its exit code; return 0 when one of ``SIGNALS`` ends it."""
     raise_file_limit()
+    keep_few_arenas()
     for number in SIGNALS:
         signal.signal(number, signal.default_int_handler)  # it raises KeyboardInterrupt
     try:

@@ -3,7 +3,6 @@
 The limits are Rekognition's, https://docs.aws.amazon.com/rekognition/latest/dg/limits.html.
 """
 
-import ctypes
 import io
 import re
 import threading
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageFile
 
+from localaws import memory
 from localaws.rekognition.exceptions import (
     ImageTooLargeException,
     InvalidImageFormatException,
@@ -165,7 +165,7 @@ def in_turn(content: bytes) -> Iterator[Image]:
         finally:
             image.release()
             if size > _LARGE:
-                give_memory_back()
+                memory.give_back()
 
 
 def decode(content: bytes) -> Image:
@@ -241,18 +241,6 @@ def _decoded(content: bytes, reduction: int) -> Pixels:
     # On corrupt data, Pillow's decoders raise other errors than Pillow's own as well.
     except Exception as error:
         raise InvalidImageFormatException from error
-
-
-def _no_trim(_: int) -> None:
-    """Stand in for ``malloc_trim`` where the C library has none."""
-
-
-_trim: Final = getattr(ctypes.CDLL(None), "malloc_trim", _no_trim)
-
-
-def give_memory_back() -> None:
-    """Give free memory back to the system; glibc keeps much of it otherwise."""
-    _trim(0)
 
 
 def _open(content: bytes) -> ImageFile.ImageFile:
