@@ -145,8 +145,8 @@ def ensure_api_key(session: boto3.Session, stage: StageConfig, api_id: str) -> s
     plan = _ensure_plan(gateway, name, api_id, stage.config["api_gateway_stage"])
     found = [key for key in _keys(gateway, name) if key["name"] == name]
     key: Any = found[0] if found else gateway.create_api_key(name=name, enabled=True)
-    in_plan = gateway.get_usage_plan_keys(usagePlanId=plan)["items"]
-    if key["id"] not in {item["id"] for item in in_plan}:
+    pages = gateway.get_paginator("get_usage_plan_keys").paginate(usagePlanId=plan)
+    if key["id"] not in {item["id"] for page in pages for item in page["items"]}:
         gateway.create_usage_plan_key(usagePlanId=plan, keyId=key["id"], keyType="API_KEY")
     return str(key["id"])
 

@@ -168,7 +168,8 @@ class Deploy:
         if self._is_left_out("concurrency"):
             return
         concurrency = quotas.concurrency_for(self._settings().index_rate)
-        if quotas.may_reserve(self._session, concurrency):
+        function = self._stage.function_name("index_photograph")
+        if quotas.may_reserve(self._session, function, concurrency):
             handler["reserved_concurrency"] = concurrency
         else:
             self._report(

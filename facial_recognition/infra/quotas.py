@@ -1,5 +1,7 @@
 """The quotas of AWS that limit how fast a stage can index."""
 
+from contextlib import suppress
+
 import boto3
 
 from facial_recognition.infra.reporting import Report
@@ -34,7 +36,17 @@ def concurrency_for(index_rate: float) -> int:
     return max(1, int(index_rate * SECONDS_TO_INDEX))
 
 
-def may_reserve(session: boto3.Session, concurrency: int) -> bool:
-    """Return whether the account can reserve this many executions; a new one often cannot."""
-    limits = session.client("lambda").get_account_settings()["AccountLimit"]
-    return limits["UnreservedConcurrentExecutions"] - concurrency >= UNRESERVED
+def may_reserve(session: boto3.Session, function: str, concurrency: int) -> bool:
+    """Return whether a function can reserve this many executions; in a new account it often cannot.
+
+    Args:
+        session: of the account and region.
+        function: the function's name; what it has reserved already counts as free.
+        concurrency: the executions to reserve.
+    """
+    client = session.client("lambda")
+    free = client.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"]
+    with suppress(client.exceptions.ResourceNotFoundException):  # it is not deployed yet
+        found = client.get_function_concurrency(FunctionName=function)
+        free += found.get("ReservedConcurrentExecutions", 0)
+    return free - concurrency >= UNRESERVED

@@ -223,6 +223,21 @@ def test_only_a_traced_stage_may_send_traces(copy: ProjectCopy) -> None:
         assert "xray" not in file.read_text()
 
 
+def test_a_usage_plan_with_many_keys_is_found(copy: ProjectCopy) -> None:
+    copy.deploy()
+    gateway = boto3.client("apigateway")
+    [plan] = gateway.get_usage_plans()["items"]
+    [own] = gateway.get_usage_plan_keys(usagePlanId=plan["id"])["items"]
+    gateway.delete_usage_plan_key(usagePlanId=plan["id"], keyId=own["id"])
+    for number in range(30):
+        key = gateway.create_api_key(name=f"door-{number}", enabled=True)["id"]
+        gateway.create_usage_plan_key(usagePlanId=plan["id"], keyId=key, keyType="API_KEY")
+    gateway.create_usage_plan_key(usagePlanId=plan["id"], keyId=own["id"], keyType="API_KEY")
+    assert len(gateway.get_usage_plan_keys(usagePlanId=plan["id"])["items"]) == 25
+
+    copy.deploy()  # API Gateway refuses a key that is in the plan already
+
+
 # --- accounts with restrictions ---
 
 
@@ -246,6 +261,20 @@ def test_a_new_account_may_not_reserve_executions(copy: ProjectCopy, aws: Embedd
         FunctionName="facial-recognition-prod-index_photograph"
     )
     assert "ReservedConcurrentExecutions" not in reserved
+
+
+def test_a_second_deploy_keeps_what_the_first_has_reserved(
+    copy: ProjectCopy, aws: EmbeddedAWS
+) -> None:
+    aws.account_settings.concurrent_executions = 105  # 100 stay unreserved
+
+    for _ in range(2):
+        done = copy.deploy()
+        assert "too few concurrent executions" not in done.said
+        reserved = boto3.client("lambda").get_function_concurrency(
+            FunctionName="facial-recognition-prod-index_photograph"
+        )
+        assert reserved["ReservedConcurrentExecutions"] == 5
 
 
 def test_a_deploy_warns_of_steps_that_are_left_out(copy: ProjectCopy) -> None:

@@ -136,6 +136,9 @@ def test_settings_that_chalice_cannot_make_are_made(deployed: ProjectCopy) -> No
     )
     assert reserved["ReservedConcurrentExecutions"] == quotas.concurrency_for(10)
     gateway = boto3.client("apigateway")
+    # An edge-optimised endpoint could take photographs through points outside the region.
+    [api] = gateway.get_rest_apis()["items"]
+    assert api["endpointConfiguration"]["types"] == ["REGIONAL"]
     [plan] = gateway.get_usage_plans()["items"]
     assert plan["apiStages"] == [{"apiId": rest_apis()[0], "stage": "prod"}]
     assert plan["throttle"] == {"rateLimit": application.RATE, "burstLimit": application.BURST}

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import moto.moto_server.werkzeug_app
 import moto.s3.notifications
+from moto.apigateway.models import APIGatewayBackend
 from moto.core.common_models import BaseModel
 from moto.core.responses import BaseResponse
 from moto.dynamodb.models import DynamoDBBackend
@@ -20,6 +21,7 @@ from moto.s3.models import FakeKey, S3Backend
 from moto.s3.responses import S3Response
 from moto.s3.utils import _VersionedKeyStore
 
+from localaws.services.apigateway import usage_plans
 from localaws.services.dynamodb import transactions
 from localaws.services.s3 import multipart, notifications, persistence
 
@@ -90,6 +92,7 @@ PATCHES: Final = (
     Patch(S3Response, "_complete_multipart_body", multipart.complete_multipart_body),
     # A request's changes are written to disk by the objects that it has looked up.
     Patch(_VersionedKeyStore, "__sgetitem__", persistence.get_item),
+    Patch(APIGatewayBackend, "create_usage_plan_key", usage_plans.create_usage_plan_key),
     # moto undoes a failed transaction by putting back a copy of the whole table.
     Patch(DynamoDBBackend, "transact_write_items", transactions.transact_write_items),
     Patch(Table, "__deepcopy__", transactions.copy_table),

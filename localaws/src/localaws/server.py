@@ -32,6 +32,7 @@ from localaws.ports import HOST, QuietRequestHandler, Server, listen
 from localaws.rekognition import RekognitionApp
 from localaws.services.apigateway.imports import import_rest_api
 from localaws.services.apigateway.rest_apis import RestApis
+from localaws.services.apigateway.usage_plans import answer_in_pages
 from localaws.services.cloudformation.stacks import CloudFormation
 from localaws.services.dynamodb.transactions import AtomicDynamoDB
 from localaws.services.events.schedules import Schedules
@@ -150,6 +151,7 @@ class EmbeddedAWS:
             self.stacks,
             lower_filter_names,
             import_rest_api,
+            answer_in_pages,
             *([self._persistence] if self._persistence else []),
             S3Notifications(self._notify_of_bucket),
             AtomicDynamoDB(),
