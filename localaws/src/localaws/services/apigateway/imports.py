@@ -36,7 +36,8 @@ def import_rest_api(
 ) -> Iterable[bytes]:
     """Layer that lets moto import an API, and then adds the parts that moto has dropped.
 
-    These are binary media types, gateway responses, authorizers, and the security of methods.
+    These are the endpoint's type, binary media types, gateway responses, authorizers, and the
+    security of methods.
     """
     request = request_of(environ)
     if (
@@ -55,6 +56,8 @@ def import_rest_api(
         backend = moto.backends.get_backend("apigateway")[ACCOUNT_ID][REGION]
         api = backend.get_rest_api(json.loads(answer)["id"])
         _complete(api, document, overwrites=request.query.get("mode") == "overwrite")
+        if endpoint := request.query.get("endpointConfigurationTypes"):
+            api.endpoint_configuration["types"] = [endpoint]
     start_response(status, list(headers))
     return [answer]
 
