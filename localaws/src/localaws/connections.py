@@ -17,6 +17,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
+from localaws import memory
+
 IDLE_SECONDS: Final = 30.0
 """Seconds that a new connection may be silent."""
 HEADER_SECONDS: Final = 10.0
@@ -478,6 +480,7 @@ class Connections:
         finally:
             connection.close()
             self._forget(connection)
+            memory.give_back_sometimes()
             if not self._is_accepting:
                 self._wake()
 

@@ -1,11 +1,14 @@
 """Memory of the process, where the C library keeps more than it needs (glibc)."""
 
 import ctypes
+import time
 from typing import Any, Final
 
 _library: Final[Any] = ctypes.CDLL(None)
 _ARENA_MAX: Final = -8
 """glibc's ``M_ARENA_MAX``, from malloc.h."""
+_SECONDS: Final = 10.0
+_given_back = 0.0
 
 
 def keep_few_arenas() -> None:
@@ -16,6 +19,14 @@ def keep_few_arenas() -> None:
     """
     if hasattr(_library, "mallopt"):
         _library.mallopt(_ARENA_MAX, 2)
+
+
+def give_back_sometimes() -> None:
+    """Give free memory back to the system if that was last done some seconds ago."""
+    global _given_back  # noqa: PLW0603 - as global as the memory
+    if time.monotonic() - _given_back >= _SECONDS:
+        _given_back = time.monotonic()
+        give_back()
 
 
 def give_back() -> None:
