@@ -56,14 +56,14 @@ undeploy: $(TO_RUN) ## remove a stage from AWS, and leave its data: make undeplo
 
 fuzz: $(TO_DEVELOP) ## try a million inputs and, for MINUTES, requests to all ports: is each answered as it should be?
 	@FUZZ_EXAMPLES=6000 FUZZ_SECONDS=$$(( $(MINUTES) * 60 )) $(BIN)/python -m pytest -s tests/contract/test_fuzz.py tests/contract/test_specification.py
-	@PYTHONPATH=localaws/tests $(BIN)/python -m bench.fuzz --minutes $(MINUTES)
+	@$(BIN)/python -m bench.fuzz --minutes $(MINUTES)
 
 soak: $(TO_DEVELOP) ## try thousands of histories with faults, and kills: does all end in agreement?
 	@CONVERGENCE_RUNS=$(RUNS) $(BIN)/python -m pytest tests/integration/test_convergence.py
-	@PYTHONPATH=localaws/tests $(BIN)/python -m bench.killed --rounds $(ROUNDS)
+	@$(BIN)/python -m bench.killed --rounds $(ROUNDS)
 
 bench: $(TO_DEVELOP) ## measure everything: make bench PHOTOS=DIR, a folder per person
-	@PYTHONPATH=localaws/tests $(BIN)/python -m bench.report --photos '$(PHOTOS)'
+	@$(BIN)/python -m bench.report --photos '$(PHOTOS)'
 
 redrive: $(TO_RUN) ## give failed events back to their functions
 	@$(BIN)/faces redrive --stage $(STAGE)
