@@ -486,3 +486,43 @@ def test_what_only_looks_hostile_is_read(laboratory: Laboratory) -> None:
 
     assert answer.status_code != 500
     assert "SerializationException" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("service", "target", "body"),
+    [
+        ("dynamodb", "DynamoDB_20120810.PutItem", {"TableName": "t", "Item": {"id": {"X": "1"}}}),
+        ("dynamodb", "DynamoDB_20120810.PutItem", {"TableName": "t", "Item": {"id": []}}),
+        ("dynamodb", "DynamoDB_20120810.GetItem", {"TableName": "t", "Key": {"id": {"1e400": ""}}}),
+        ("dynamodb", "DynamoDB_20120810.Scan", {}),
+        ("dynamodb", "DynamoDB_20120810.Scam", {}),
+        ("sqs", "AmazonSQS.CreateQueue", {}),
+        ("sqs", "AmazonSQS.ListQueue\u00e9", {}),
+    ],
+    ids=str,
+)
+def test_requests_that_moto_fails_on_are_refused(
+    laboratory: Laboratory, service: str, target: str, body: Any
+) -> None:
+    laboratory.client("dynamodb").create_table(
+        TableName="t",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+    )
+
+    answer = call(laboratory, service, target, json.dumps(body).encode())
+
+    assert answer.status_code == 400, answer.text[:200]
+    assert "__type" in answer.json()
+
+
+def test_a_part_of_an_unknown_upload_is_refused(laboratory: Laboratory, url: str) -> None:
+    upload = {"Bucket": BUCKET, "Key": "key", "UploadId": "unknown"}
+    parts = {"Parts": [{"PartNumber": 1, "ETag": "1"}]}
+
+    for call_, options in (
+        (laboratory.s3.upload_part, {"PartNumber": 1, "Body": b"x"}),
+        (laboratory.s3.complete_multipart_upload, {"MultipartUpload": parts}),
+    ):
+        assert error_of(call_, **upload, **options)[:2] == (404, "NoSuchUpload")

@@ -16,7 +16,14 @@ from localaws.request import request_of
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-_OF_BAD_INPUT: Final = (LookupError, ValueError, TypeError, AttributeError, AssertionError)
+_OF_BAD_INPUT: Final = (
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    StopIteration,
+)
 """What moto's code raises for a request that lacks a member, or has one of another type."""
 
 _logger = logging.getLogger(__name__)
