@@ -29,6 +29,7 @@ MOST_SENT = 32 * 1024 * 1024
 """The most bytes that a process may send: a result that is too large is still understood."""
 MOST_CONNECTIONS = 32
 
+_ESTABLISHED = "01"
 _RUNTIME = "/2018-06-01/runtime"
 _ANSWER = re.compile(rf"{_RUNTIME}/invocation/([^/]+)/(response|error)")
 
@@ -175,23 +176,28 @@ def _is_foreign(environ: "WSGIEnvironment") -> bool:
     Browsers name the origin or the site of a page; the process's client does not.
     """
     is_page = "HTTP_ORIGIN" in environ or "HTTP_SEC_FETCH_SITE" in environ
-    return is_page or _owner_of((environ["REMOTE_ADDR"], environ["REMOTE_PORT"])) != os.getuid()
+    client = environ["REMOTE_ADDR"], environ["REMOTE_PORT"]
+    return is_page or _owner_of(client, int(environ["SERVER_PORT"])) != os.getuid()
 
 
-def _owner_of(address: tuple[str, int]) -> int | None:
-    """Return the user id of the process with a connection from an address of this machine.
+def _owner_of(client: tuple[str, int], server_port: int) -> int | None:
+    """Return the user id of the process that has an open connection to a port of this machine.
 
+    A closed connection, of which the system remembers no user, may have had the same address.
     Source: proc_net_tcp in the documentation of Linux, which is the only system that has functions.
     """
-    host, port = address
-    number = int.from_bytes(socket.inet_aton(host), sys.byteorder)
-    local = f"{number:08X}:{port:04X}"
+    wanted = [_in_hexadecimal(*client), _in_hexadecimal(HOST, server_port), _ESTABLISHED]
     with open("/proc/net/tcp") as table:
         for line in table:
             fields = line.split()
-            if fields[1] == local:
+            if fields[1:4] == wanted:
                 return int(fields[7])
     return None
+
+
+def _in_hexadecimal(host: str, port: int) -> str:
+    number = int.from_bytes(socket.inet_aton(host), sys.byteorder)
+    return f"{number:08X}:{port:04X}"
 
 
 def _error(body: bytes) -> Any:
