@@ -28,6 +28,7 @@ import requests
 
 from bench.running import RunningService, memory
 from bench.tables import print_table
+from control import control
 from localaws.connections import raise_file_limit
 from sample_photographs import photograph, resized
 
@@ -164,19 +165,13 @@ def measure(files: int | None, count: int) -> list[list[str]]:
             url = f"{service.api}/register?name=Obama&personId=obama"
             known = resized(photograph("obama.jpg"), 600)
             requests.post(url, data=known, headers=JPEG, timeout=60).raise_for_status()
-            _wait_until_known(service, image)
+            control(service.session, service.aws, "quiet")
             alone, failed = verify(service, image, count)
             rows.append(_row(f"alone{_limit(files)}", alone, alone, failed, service))
             with Crowd(service):
                 crowded, failed = verify(service, image, count)
                 rows.append(_row(f"in the crowd{_limit(files)}", crowded, alone, failed, service))
     return rows
-
-
-def _wait_until_known(service: RunningService, image: bytes) -> None:
-    until = time.monotonic() + 30
-    while verify(service, image, 1)[1] and time.monotonic() < until:
-        time.sleep(0.1)
 
 
 def _limit(files: int | None) -> str:

@@ -22,7 +22,7 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import requests
 from botocore.auth import S3SigV4Auth, SigV4Auth
@@ -127,8 +127,58 @@ def samples() -> list[Sample]:
             "RekognitionService.CreateUser",
             {"CollectionId": COLLECTION, "UserId": "u"},
         ),
+        ("logs", "Logs_20140328.DescribeLogGroups", {"limit": 2}),
+        ("logs", "Logs_20140328.CreateLogGroup", {"logGroupName": "fuzz"}),
+        ("events", "AWSEvents.PutRule", {"Name": "fuzz", "ScheduleExpression": "rate(1 hour)"}),
+        ("events", "AWSEvents.ListRules", {"Limit": 2}),
+        ("tagging", "ResourceGroupsTaggingAPI_20170126.GetResources", {"ResourcesPerPage": 2}),
     ]
-    aws = s3 + [
+    forms = [
+        ("sts", "2011-06-15", "GetCallerIdentity", {}),
+        ("sts", "2011-06-15", "AssumeRole", {"RoleArn": _ROLE, "RoleSessionName": "fuzz"}),
+        ("iam", "2010-05-08", "CreateRole", {"RoleName": "fuzz", "AssumeRolePolicyDocument": "{}"}),
+        ("iam", "2010-05-08", "PutRolePolicy", _POLICY),
+        ("iam", "2010-05-08", "ListRoles", {"MaxItems": "2"}),
+        ("cloudformation", "2010-05-15", "DescribeStacks", {"StackName": "fuzz"}),
+        ("cloudformation", "2010-05-15", "CreateStack", _STACK),
+        ("cloudformation", "2010-05-15", "ValidateTemplate", {"TemplateBody": "{}"}),
+        ("sns", "2010-03-31", "CreateTopic", {"Name": "fuzz"}),
+        ("monitoring", "2010-08-01", "DescribeAlarms", {"MaxRecords": "2"}),
+    ]
+    function = json.dumps(
+        {
+            "FunctionName": "fuzz",
+            "Runtime": "python3.11",
+            "Handler": "app.handler",
+            "Role": _ROLE,
+            "Code": {"ZipFile": "UEsFBgAAAAAAAAAAAAAAAAAAAAAAAA=="},
+        }
+    ).encode()
+    functions, mappings = "/2015-03-31/functions", "/2015-03-31/event-source-mappings"
+    openapi = b'{"openapi":"3.0.1","info":{"title":"a","version":"1"},"paths":{"/a":{"get":{}}}}'
+    rest = [
+        Sample("function", "POST", functions, _json(), function, "lambda"),
+        Sample("functions", "GET", f"{functions}?MaxItems=2", {}, b"", "lambda"),
+        Sample("invoke", "POST", f"{functions}/fuzz/invocations", _json(), b"{}", "lambda"),
+        Sample("mappings", "GET", f"{mappings}?MaxItems=2", {}, b"", "lambda"),
+        Sample("import", "POST", "/restapis", _json(), openapi, "apigateway"),
+        Sample("api keys", "GET", "/apikeys?limit=2", {}, b"", "apigateway"),
+        Sample("api key", "POST", "/apikeys", _json(), b'{"name":"fuzz"}', "apigateway"),
+        Sample("plan", "POST", "/usageplans", _json(), b'{"name":"fuzz"}', "apigateway"),
+    ]
+    aws = [*s3, *rest]
+    aws += [
+        Sample(
+            action,
+            "POST",
+            "/",
+            {"Content-Type": "application/x-www-form-urlencoded"},
+            urlencode({"Action": action, "Version": version, **members}).encode(),
+            service,
+        )
+        for service, version, action, members in forms
+    ]
+    aws += [
         Sample(
             target,
             "POST",
@@ -148,6 +198,18 @@ _PARTS = (
     b"</CompleteMultipartUpload>"
 )
 _DELETE = b"<Delete><Object><Key>fuzz/key.jpg</Key></Object></Delete>"
+_ROLE = "arn:aws:iam::123456789012:role/fuzz"
+_POLICY = {
+    "RoleName": "fuzz",
+    "PolicyName": "fuzz",
+    "PolicyDocument": '{"Version":"2012-10-17","Statement":[]}',
+}
+_STACK = {
+    "StackName": "fuzz",
+    "TemplateBody": '{"Resources":{"Topic":{"Type":"AWS::SNS::Topic"}}}',
+    "Tags.member.1.Key": "a",
+    "Tags.member.1.Value": "b",
+}
 _TAGS = b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
 
 

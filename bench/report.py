@@ -185,7 +185,7 @@ BENCHMARKS = [
         " 2,000 idle ones on all three ports of `make run`. First the service may open as many"
         " files as it wants, then 1,024. The process that holds the connections runs on the same"
         " processors.",
-        ("bench.crowd", "--count", "400"),
+        ("bench.crowd", "--count", "120"),
     ),
     Benchmark(
         "killed",

@@ -9,9 +9,7 @@ request is retried.
 """
 
 import argparse
-import functools
 import random
-import subprocess
 import sys
 import tempfile
 import threading
@@ -23,12 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.config import Config
+from bench.running import BUCKET, TABLE, RunningService, memory
 
-from localaws.credentials import AccessKey
-
-BUCKET, TABLE = "facial-recognition-data-bucket", "face-metadata"
 PEOPLE = 6
 """Number of people in the folder whose photographs are used."""
 KEPT = 12
@@ -61,13 +55,13 @@ class Outcome:
 class _Client:
     """A client that repeats random requests, and remembers what it has stored."""
 
-    def __init__(self, aws: Callable[[str], Any], people: dict[str, list[bytes]], outcome: Outcome):
+    def __init__(self, aws: dict[str, Any], people: dict[str, list[bytes]], outcome: Outcome):
         self._name = uuid.uuid4().hex[:12]
         self._random = random.Random(self._name)
         self._people = people
         self._outcome = outcome
-        self._s3, self._dynamodb = aws("s3"), aws("dynamodb")
-        self._rekognition = aws("rekognition")
+        self._s3, self._dynamodb = aws["s3"], aws["dynamodb"]
+        self._rekognition = aws["rekognition"]
         self._faces: dict[str, str] = {}
         self._objects: dict[str, tuple[str, bytes]] = {}
         self._items: dict[str, str] = {}
@@ -182,57 +176,19 @@ def soak(photos: Path, seconds: float, clients: int) -> Outcome:
     """
     people = _people(photos)
     outcome = Outcome(seconds)
-    with tempfile.TemporaryDirectory() as folder:
-        server = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "facial_recognition.cli",
-                "run",
-                "--port",
-                "0",
-                "--data",
-                f"{folder}/data",
-            ],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            assert server.stdout is not None
-            ready = next(line for line in server.stdout if line.startswith("ready "))
-            aws = _sdk(ready.split()[-1], AccessKey.kept_in(Path(folder) / "data"), clients)
-            workers = [_Client(aws, people, outcome) for _ in range(clients)]
-            until = time.monotonic() + seconds
-            threads = [threading.Thread(target=w.work, args=(until,)) for w in workers]
-            for thread in threads:
-                thread.start()
-            for quarters_left in range(3, -1, -1):
-                time.sleep(max(0.0, until - time.monotonic() - quarters_left * seconds / 4))
-                outcome.memory.append(_memory(server.pid))
-            for thread in threads:
-                thread.join()
-        finally:
-            server.terminate()
-            server.communicate()
+    with tempfile.TemporaryDirectory() as folder, RunningService(Path(folder)) as service:
+        aws = {name: service.client(name, clients) for name in ("s3", "dynamodb", "rekognition")}
+        workers = [_Client(aws, people, outcome) for _ in range(clients)]
+        until = time.monotonic() + seconds
+        threads = [threading.Thread(target=w.work, args=(until,)) for w in workers]
+        for thread in threads:
+            thread.start()
+        for quarters_left in range(3, -1, -1):
+            time.sleep(max(0.0, until - time.monotonic() - quarters_left * seconds / 4))
+            outcome.memory.append(memory(service.pid))
+        for thread in threads:
+            thread.join()
     return outcome
-
-
-def _sdk(url: str, key: AccessKey, connections: int) -> Callable[[str], Any]:
-    """Return a function that returns the boto3 client of a service. Threads share the clients."""
-    config = Config(retries={"total_max_attempts": 1}, max_pool_connections=connections)
-
-    @functools.cache
-    def client(service: str) -> Any:
-        return boto3.client(
-            service,  # type: ignore[call-overload]
-            endpoint_url=url,
-            region_name="us-east-1",
-            aws_access_key_id=key.access_key_id,
-            aws_secret_access_key=key.secret_access_key,
-            config=config,
-        )
-
-    return client
 
 
 def _people(photos: Path) -> dict[str, list[bytes]]:
@@ -240,12 +196,6 @@ def _people(photos: Path) -> dict[str, list[bytes]]:
     folders = [sorted(folder.glob("*.jp*g"))[:2] for folder in sorted(photos.iterdir())]
     pairs = [pair for pair in folders if len(pair) == 2][:PEOPLE]
     return {f"person{n}": [p.read_bytes() for p in pair] for n, pair in enumerate(pairs)}
-
-
-def _memory(process: int) -> float:
-    """Return the resident memory of a process in MB (Linux)."""
-    status = Path(f"/proc/{process}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1000
 
 
 def main() -> int:

@@ -415,14 +415,18 @@ def test_bytes_that_are_no_text_are_refused(laboratory: Laboratory) -> None:
 
 
 def call(laboratory: Laboratory, service: str, target: str, body: bytes) -> requests.Response:
-    request = AWSRequest("POST", f"{laboratory.aws.url}/", data=body)
-    request.headers["X-Amz-Target"] = target
-    request.headers["Content-Type"] = "application/x-amz-json-1.0"
+    headers = {"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.0"}
+    return post(laboratory, service, "/", body, headers)
+
+
+def post(
+    laboratory: Laboratory, service: str, path: str, body: bytes, headers: dict[str, str]
+) -> requests.Response:
+    request = AWSRequest("POST", f"{laboratory.aws.url}{path}", headers, body)
     key = laboratory.aws.access_key
     credentials = Credentials(key.access_key_id, key.secret_access_key)
     SigV4Auth(credentials, service, "us-east-1").add_auth(request)
-    headers = dict(request.headers)
-    return requests.post(str(request.url), data=body, headers=headers, timeout=60)
+    return requests.post(str(request.url), data=body, headers=dict(request.headers), timeout=60)
 
 
 @pytest.mark.parametrize("body", list(HOSTILE_JSON.values())[:3], ids=list(HOSTILE_JSON)[:3])
@@ -515,6 +519,33 @@ def test_requests_that_moto_fails_on_are_refused(
 
     assert answer.status_code == 400, answer.text[:200]
     assert "__type" in answer.json()
+
+
+@pytest.mark.parametrize(
+    ("service", "path", "body"),
+    [
+        ("apigateway", "/restapis", b'{"paths": {"/a": {"get": {}}}}'),
+        ("apigateway", "/restapis", b'{"openapi": "3.0.1", "paths": {"/a": {"get": 1}}}'),
+        ("apigateway", "/restapis", b'{"openapi": 3, "inf""o": {}}'),
+        ("apigateway", "/apikeys", b"[" * DEEP),
+        ("lambda", "/2015-03-31/functions/f/invocations", b"[" * DEEP),
+    ],
+    ids=str,
+)
+def test_documents_that_moto_fails_on_are_refused(
+    laboratory: Laboratory, service: str, path: str, body: bytes
+) -> None:
+    laboratory.aws.functions.add({"f": lambda event, _: None})
+
+    answer = post(laboratory, service, path, body, {"Content-Type": "application/json"})
+
+    assert answer.status_code == 400, answer.text[:200]
+
+
+def test_a_call_that_moto_lacks_is_not_implemented(laboratory: Laboratory) -> None:
+    answer = call(laboratory, "events", "AWSEvents.CreateEndpoint", b"{}")
+
+    assert answer.status_code == 501
 
 
 def test_a_part_of_an_unknown_upload_is_refused(laboratory: Laboratory, url: str) -> None:

@@ -178,6 +178,16 @@ def test_a_usage_plan_limits_how_often_a_key_is_used(laboratory: Laboratory) -> 
     assert answers[-1].json() == {"message": "Too Many Requests"}
 
 
+@pytest.mark.parametrize("parameters", [{"position": "abc"}, {"limit": -1}])
+def test_a_wrong_position_in_a_listing_is_refused(
+    laboratory: Laboratory, parameters: dict[str, Any]
+) -> None:
+    gateway = laboratory.client("apigateway")
+
+    with pytest.raises(gateway.exceptions.BadRequestException):
+        gateway.get_api_keys(**parameters)
+
+
 def test_an_api_can_ask_for_signatures(laboratory: Laboratory) -> None:
     api = laboratory.api(laboratory.function(ECHO), **IAM)
 

@@ -28,7 +28,7 @@ from localaws.services.lambda_.event_queue import Disorder
 from sample_photographs import landscape, photograph, resized
 from tests.support.service import BUCKET, FAILED_EVENTS, Service
 
-RUNS = int(os.environ.get("CONVERGENCE_RUNS", "60"))
+RUNS = int(os.environ.get("CONVERGENCE_RUNS", "100"))
 
 IMAGES = {
     "obama": resized(photograph("obama.jpg"), 250),

@@ -147,6 +147,7 @@ class EmbeddedAWS:
             RekognitionRequests(self.rekognition),
             Invocations(self.functions),
             PostPolicies(identities.secret_of, identities.token_of),
+            answer_failures,
             self.account_settings,
             self.stacks,
             lower_filter_names,

@@ -35,13 +35,8 @@ def chain(layers: Sequence[Layer], app: "WSGIApplication") -> "WSGIApplication":
 
 
 def read_body(environ: "WSGIEnvironment") -> bytes:
-    """Return the body of a request, and leave it readable for the next layer."""
-    size = environ.get("CONTENT_LENGTH")
-    body = b""
-    if size:
-        body = environ["wsgi.input"].read(int(size))
-    elif environ.get("wsgi.input_terminated"):  # a chunked body has an end without a length
-        body = environ["wsgi.input"].read()
+    """Return the body of a request, which has a length, and leave it for the next layer to read."""
+    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     replace_body(environ, body)
     return body
 

@@ -182,3 +182,29 @@ def test_a_missing_package_is_named(monkeypatch):
 
 def _png(picture):
     return encoded(picture, "PNG", compress_level=1)
+
+
+MEASURE = """
+import io, resource
+from PIL import Image
+from localaws.rekognition.detector import FaceDetector, _PADDED_SIDES
+from localaws.rekognition.images import decode
+
+def detect(width, height):
+    stream = io.BytesIO()
+    Image.new("RGB", (width, height)).save(stream, "PNG")
+    detector.detect(decode(stream.getvalue()))
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+
+detector = FaceDetector(streams=2)
+before = detect(_PADDED_SIDES[-1], _PADDED_SIDES[-1])
+sizes = [(width, height) for width in _PADDED_SIDES for height in _PADDED_SIDES]
+print((max(detect(*size) for size in sizes) - before) // 1_000_000)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_images_of_many_sizes_need_little_memory():
+    measured = subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, check=True)
+
+    assert int(measured.stdout) < 250  # 400 if OpenVINO keeps all plans

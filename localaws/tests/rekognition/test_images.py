@@ -3,7 +3,6 @@
 import struct
 import subprocess
 import sys
-import threading
 import zlib
 
 import numpy as np
@@ -136,25 +135,6 @@ def test_a_large_picture_needs_no_second_copy(mode, scale, most):
     strip = 4 * 4 * images._STRIP_PIXELS
     assert peak < most * LARGE[0] * LARGE[1] + strip
     assert left < strip
-
-
-def test_large_pictures_wait_until_others_are_done():
-    content = encoded(Image.new("L", LARGE), "PNG")
-    is_waiting, is_decoded = threading.Event(), threading.Event()
-
-    def work():
-        is_waiting.set()
-        with in_turn(content):
-            is_decoded.set()
-
-    with in_turn(content):
-        other = threading.Thread(target=work)
-        other.start()
-        is_waiting.wait()
-        other.join(0.5)  # it would be decoded by then
-        assert not is_decoded.is_set()
-    other.join()
-    assert is_decoded.is_set()
 
 
 def test_ordinary_photographs_are_worked_on_side_by_side():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.model import OperationNotFoundError
 from flask import Flask
 from moto.moto_server.werkzeug_app import create_backend_app
+from yaml import YAMLError
 
 from localaws.errors import DataNotStored
 from localaws.outage import ERRORS
@@ -17,14 +18,17 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _OF_BAD_INPUT: Final = (
+    ArithmeticError,
     LookupError,
     ValueError,
     TypeError,
     AttributeError,
     AssertionError,
+    RecursionError,
     StopIteration,
+    YAMLError,
 )
-"""What moto's code raises for a request that lacks a member, or has one of another type."""
+"""What code raises for a request that lacks a member, or has one of another type or too deep."""
 
 _logger = logging.getLogger(__name__)
 
@@ -39,10 +43,10 @@ def create_raising_app(service: Any) -> Flask:
 def answer_failures(
     environ: "WSGIEnvironment", start_response: "StartResponse", inner: "WSGIApplication"
 ) -> Iterable[bytes]:
-    """Layer that answers for moto where moto fails.
+    """Layer that answers for moto, and for the layers that complete it, where they fail.
 
-    moto checks few requests. One that it does not expect makes it raise an exception somewhere, and
-    AWS would refuse it.
+    They check few requests. One that they do not expect makes them raise an exception somewhere,
+    and AWS would refuse it.
     """
     try:
         return [b"".join(inner(environ, start_response))]
@@ -52,9 +56,10 @@ def answer_failures(
         if isinstance(error, OSError) and error.errno in ERRORS:  # the layer of the disk tells it
             raise
         request = request_of(environ)
-        _logger.debug("moto failed in %s", request.operation, exc_info=error)
         if isinstance(error, OperationNotFoundError):
             refused = RequestRefused("UnknownOperationException", "There is no such operation.")
+        elif isinstance(error, NotImplementedError):
+            refused = RequestRefused("NotImplemented", "moto does not have this operation.", 501)
         elif isinstance(error, _OF_BAD_INPUT):
             code = "InvalidRequest" if request.protocol == "rest-xml" else "ValidationException"
             refused = RequestRefused(code, "The request is not one that the service understands.")

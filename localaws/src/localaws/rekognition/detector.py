@@ -51,8 +51,8 @@ _MAX_CLOSE_UPS: Final = 100
 
 # Side of a cell of each of YuNet's grids, in pixels.
 _STRIDES: Final = (8, 16, 32)
-# Images are padded to one of these sides, because OpenVINO plans each new size and keeps some
-# megabytes for it. All are multiples of 32. They fit common photographs, scaled to 960 pixels.
+# Images are padded to one of these sides, because OpenVINO plans each new size. All are multiples
+# of 32. They fit common photographs, scaled to 960 pixels.
 _PADDED_SIDES: Final = (128, 192, 256, 352, 480, 544, 640, 736, 800, 960)
 
 

@@ -14,6 +14,7 @@ from moto.moto_api._internal import mock_random
 from werkzeug.test import run_wsgi_app
 
 from localaws.account import ACCOUNT_ID, REGION
+from localaws.refusals import RequestRefused, error_response
 from localaws.request import request_of
 from localaws.wsgi import read_body, replace_body
 
@@ -49,6 +50,9 @@ def import_rest_api(
     document = _document(read_body(environ))
     if document is None:
         return inner(environ, start_response)
+    if not _has_known_version(document):
+        refused = RequestRefused("BadRequestException", "Invalid OpenAPI input.")
+        return error_response(request, refused)(environ, start_response)
     replace_body(environ, _as_openapi_3(read_body(environ)))
     body, status, headers = run_wsgi_app(inner, environ, buffered=True)
     answer = b"".join(body)
@@ -56,6 +60,7 @@ def import_rest_api(
         backend = moto.backends.get_backend("apigateway")[ACCOUNT_ID][REGION]
         api = backend.get_rest_api(json.loads(answer)["id"])
         _complete(api, document, overwrites=request.query.get("mode") == "overwrite")
+        # Source: "ImportRestApi" in the API Gateway API Reference, parameter "parameters".
         if endpoint := request.query.get("endpointConfigurationTypes"):
             api.endpoint_configuration["types"] = [endpoint]
     start_response(status, list(headers))
@@ -69,6 +74,10 @@ def _document(body: bytes) -> Any:
     except ValueError:
         return None
     return document if isinstance(document, dict) and "paths" in document else None
+
+
+def _has_known_version(document: Any) -> bool:
+    return document.get("swagger") == "2.0" or str(document.get("openapi", "")).startswith("3.")
 
 
 def _as_openapi_3(body: bytes) -> bytes:

@@ -13,10 +13,16 @@ from moto.apigateway.exceptions import ConflictException
 from moto.apigateway.models import APIGatewayBackend, UsagePlanKey
 from werkzeug.wrappers import Response
 
+from localaws.refusals import RequestRefused, error_response
 from localaws.request import request_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+_USUAL_ITEMS: Final = 25
+_MOST_ITEMS: Final = 500
+_LISTING: Final = re.compile(r"/(apikeys|usageplans|usageplans/[^/]+/keys)/?")
+_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 
 _create_usage_plan_key = APIGatewayBackend.create_usage_plan_key
 
@@ -30,22 +36,22 @@ def create_usage_plan_key(
     return _create_usage_plan_key(self, usage_plan_id, payload)
 
 
-_USUAL, _MOST = 25, 500
-_PATH: Final = re.compile(r"/(apikeys|usageplans|usageplans/[^/]+/keys)")
-
-
 def answer_in_pages(
     environ: "WSGIEnvironment", start_response: "StartResponse", inner: "WSGIApplication"
 ) -> Iterable[bytes]:
     """Layer that cuts listings of API keys and usage plans into pages; the position is a number."""
     request = request_of(environ)
-    is_listing = request.method == "GET" and _PATH.fullmatch(request.path.rstrip("/"))
+    is_listing = request.method == "GET" and _LISTING.fullmatch(request.path)
     if request.service != "apigateway" or not is_listing:
         return inner(environ, start_response)
+    position = request.query.get("position", "0")
+    limit = request.query.get("limit", str(_USUAL_ITEMS))
+    if not (_NUMBER.fullmatch(position) and _NUMBER.fullmatch(limit)):
+        refused = RequestRefused("BadRequestException", "Invalid position or limit.")
+        return error_response(request, refused)(environ, start_response)
     response = Response.from_app(inner, environ)
     if response.status_code == 200:
-        begin = int(request.query.get("position", "0"))
-        end = begin + min(int(request.query.get("limit", _USUAL)), _MOST)
+        begin, end = int(position), int(position) + min(int(limit), _MOST_ITEMS)
         found = json.loads(response.get_data())
         items = found["item"]
         found["item"] = items[begin:end]

@@ -86,6 +86,6 @@ def _event(request: Request) -> Any:
         )
     try:
         return json.loads(request.get_data() or b"{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter for arrays in arrays
         message = f"Could not parse request body into json: {error}"
         raise RequestRefused("InvalidRequestContentException", message) from error
