@@ -542,6 +542,10 @@ def test_documents_that_moto_fails_on_are_refused(
     assert answer.status_code == 400, answer.text[:200]
 
 
+def test_tags_without_a_document_are_refused(laboratory: Laboratory, url: str) -> None:
+    assert put(laboratory, f"{url}?tagging=", b"").status_code == 400
+
+
 def test_a_call_that_moto_lacks_is_not_implemented(laboratory: Laboratory) -> None:
     answer = call(laboratory, "events", "AWSEvents.CreateEndpoint", b"{}")
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
+from xml.parsers.expat import ExpatError
 
 from botocore.model import OperationNotFoundError
 from flask import Flask
@@ -26,6 +27,7 @@ _OF_BAD_INPUT: Final = (
     AssertionError,
     RecursionError,
     StopIteration,
+    ExpatError,
     YAMLError,
 )
 """What code raises for a request that lacks a member, or has one of another type or too deep."""
