@@ -37,7 +37,7 @@ app.api.binary_types.append(FORM)
 settings = Settings.from_environment(os.environ)
 photographs = Photographs(clients.s3, settings.faces_bucket)
 records = Records(clients.dynamodb, settings.faces_table)
-faces = Faces(clients.rekognition, settings.faces_collection)
+faces = Faces(clients.rekognition, settings.faces_collection, clients.rekognition_once)
 
 # The service tells the type of a body from the body; Chalice would refuse types in its own format.
 ANY = ["*/*"]
@@ -47,6 +47,8 @@ CORS = CORSConfig(
     expose_headers=["Retry-After", "X-Request-Id"],
     max_age=600,
 )
+PAUSES = (0.5, 1.0, 2.0)
+"""Seconds before an event from S3 is tried again for which AWS is too busy."""
 CORS_HEADERS = CORS.get_access_control_headers()
 
 
@@ -157,10 +159,12 @@ def converge(event: S3Event) -> None:
     if is_folder(event.key):
         return
     context: Any = event.context
+    from chalicelib.pacing import retry
+
     # Lambda retries an event under the same request id.
     try:
         with telemetry.photograph(context.aws_request_id, settings):
-            converger().converge(event.key, context.aws_request_id)
+            retry(lambda: converger().converge(event.key, context.aws_request_id), PAUSES)
     except Exception as error:
         # Lambda logs the text of an exception. AWS's texts often name the key, and so the person.
         raise RuntimeError(f"{type(error).__name__}: see the log") from None

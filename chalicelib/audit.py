@@ -24,7 +24,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from chalicelib.items import TransactWriteItem, from_item, to_attributes, to_item
-from chalicelib.records import PhotographRecord
+from chalicelib.models import PhotographRecord
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -57,3 +57,14 @@ def rekognition() -> "RekognitionClient":
     """Return the client of Amazon Rekognition."""
     with _making:
         return _session().client("rekognition", config=CONFIG)
+
+
+@cache
+def rekognition_once() -> "RekognitionClient":
+    """Return a client of Amazon Rekognition that tries each call once.
+
+    Only so does an error tell whether the call may have done something.
+    """
+    with _making:
+        once = CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
+        return _session().client("rekognition", config=once)

@@ -20,11 +20,19 @@ Races and crashes end well for these reasons:
   of two attempts that collide, one has to look again. Two attempts that index the same content get
   the same face from Rekognition.
 - An attempt may index a face and then fail to write it down. It removes that face itself. If it was
-  stopped, its id is still in the record, and another run searches the collection for the face and
-  removes it: a retry of the same event (Lambda keeps the request id), or any run once
-  ``ATTEMPT_SECONDS`` have passed.
-- A run ends with a look at object, record and collection that finds nothing to do and no other
-  attempt in progress. So if one run removes a face that another run needs, the other run sees it.
+  stopped, its id is still in the record, with the version of the object that it may have indexed.
+  Another run indexes that version again, which gives the same face, and removes the face: a retry
+  of the same event (Lambda keeps the request id), or any run once ``ATTEMPT_SECONDS`` have passed.
+  If the version is gone, the face stays until a repair. It belongs to no record, so nobody is
+  recognised by it.
+- A run may remove a face that another run writes down at the same time. Whoever removes one outside
+  of a successful attempt marks the record as doubtful, and then the photograph is indexed again. So
+  it is after a stopped attempt.
+- A run ends with a look at object and record that finds nothing to do and no other attempt in
+  progress.
+
+No run asks Rekognition which faces there are: that takes longer with every person, and AWS does not
+promise that a listing shows a new face at once.
 
 A stage may keep no photographs (``KEEP_PHOTOGRAPHS``). Then a run ends by replacing the photograph
 with its placeholder, unless another upload came first, and by deleting the older versions. The
@@ -34,10 +42,11 @@ stays while the placeholder is there, and is removed with it.
 
 import random
 import time
-from typing import Literal
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 
 from botocore.exceptions import ClientError
-from msgspec import Struct
 from msgspec.structs import replace
 
 from chalicelib import telemetry
@@ -48,16 +57,19 @@ from chalicelib.errors import (
     PhotographNotKept,
     Problem,
     ServiceUnavailable,
+    Throttled,
     UnsupportedImage,
+    as_problem,
 )
 from chalicelib.faces import Faces, IndexedFace
 from chalicelib.images import MAX_STORED_BYTES
 from chalicelib.items import TransactWriteItem
 from chalicelib.keys import PREFIX, person_of
-from chalicelib.models import StoredPhotograph
-from chalicelib.records import FaceRecord, PhotographRecord, RecordChanged, Records, now
+from chalicelib.models import FaceRecord, PhotographRecord, StoredPhotograph, now
+from chalicelib.outcomes import Outcome, outcome_of, settled_outcome
+from chalicelib.records import RecordChanged, Records
 from chalicelib.settings import Settings
-from chalicelib.storage import Photographs, is_placeholder
+from chalicelib.storage import Photographs
 
 PATIENCE = 6.0
 """Seconds after which a run stops waiting for others and leaves the photograph to a later run."""
@@ -65,22 +77,12 @@ TAKE_OVER_AFTER = 3.0
 """Seconds that a run waits for another attempt on the same content before it starts its own."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 """Seconds between two looks."""
+SHOWN_AFTER = timedelta(hours=1)
+"""Time after which a listing of the collection certainly shows a new face."""
 
 
 class Unsettled(ServiceUnavailable):
     """The photograph kept changing, or other attempts did not end: try again later."""
-
-
-class Outcome(Struct, frozen=True):
-    """The result of a run."""
-
-    change: Literal["indexed", "rejected", "removed", "unchanged", "missing", "none"]
-    person_id: str = ""
-    face_id: str = ""
-    code: str = ""
-    """Code of the problem for which the photograph was rejected."""
-    detail: str = ""
-    """Text of the same problem."""
 
 
 class Converger:
@@ -102,13 +104,16 @@ class Converger:
         self.attempt_seconds = settings.attempt_seconds
         self.keep_photographs = settings.keep_photographs
 
-    def converge(self, key: str, attempt: str, *, force: bool = False) -> Outcome:
+    def converge(
+        self, key: str, attempt: str, *, force: bool = False, stray: Collection[str] = ()
+    ) -> Outcome:
         """Bring the record and the face of one photograph in line with S3.
 
         Args:
             key: key of the photograph.
             attempt: id of the attempt. A retry passes the id of the call that was stopped.
             force: index the photograph even if everything seems right.
+            stray: faces of the photograph that its record may not list.
 
         Raises:
             Unsettled: the photograph kept changing, or other attempts on it did not end.
@@ -116,7 +121,7 @@ class Converger:
         """
         work = telemetry.current()
         work.person_id = person_of(key)
-        outcome = _Run(self, key, attempt, force=force).outcome()
+        outcome = _Run(self, key, attempt, force=force, stray=stray).outcome()
         work.outcome, work.code = outcome.change, outcome.code
         return outcome
 
@@ -124,7 +129,9 @@ class Converger:
 class _Run:
     """One run of converge."""
 
-    def __init__(self, converger: Converger, key: str, attempt: str, *, force: bool) -> None:
+    def __init__(
+        self, converger: Converger, key: str, attempt: str, *, force: bool, stray: Collection[str]
+    ) -> None:
         self._photographs = converger.photographs
         self._records = converger.records
         self._faces = converger.faces
@@ -133,27 +140,28 @@ class _Run:
         self._keep_photographs = converger.keep_photographs
         self._key = key
         self._attempt = attempt
-        self._force = force
+        self._force = force or bool(stray)
         self._started = time.monotonic()
         self._pause = FIRST_PAUSE
         self._has_started_attempt = False
         self._outcome: Outcome | None = None
         self._salt: bytes | None = None
-        self._indexed: set[str] = set()
-        """Faces that this run has indexed and that are not in the record yet."""
+        self._unrecorded = set(stray)
+        """Faces of the photograph that are in the collection and may not be in the record."""
+        self._has_deleted = False
+        """Whether this run has deleted faces since it last wrote an outcome into the record."""
 
     def outcome(self) -> Outcome:
         """Look and act until there is nothing left to do; return the outcome."""
         while True:
             stored = self._photographs.head(self._key)
             record = self._records.photograph(self._key)
-            if stored is None and record is None:
-                self._faces.delete(sorted(self._indexed))
+            if stored is None and record is None and not self._unrecorded:
                 return self._outcome or Outcome("missing")
             try:
                 if record is None or not self._is_done(stored, record):
                     self._run_attempt(stored, record)
-                elif not self._clean_up(record):
+                elif not self._end_own_attempt(record):
                     if self._attempts_of_others(record):
                         self._wait()
                     elif stored is None:
@@ -187,9 +195,11 @@ class _Run:
         deleted one, no face may be left. If another attempt on the same content has just started,
         the run waits for it at first.
         """
+        if self._force or record.is_doubtful or self._stopped_attempts(record):
+            return False
         if stored is None:
             return record.etag is None and not record.face_ids
-        if (self._force and stored.is_kept) or (record.etag, record.name, record.consent) != (
+        if (record.etag, record.name, record.consent) != (
             stored.etag,
             _name(stored),
             stored.consent,
@@ -201,28 +211,20 @@ class _Run:
             is_fresh = time.monotonic() - self._started < TAKE_OVER_AFTER
             is_in_progress = bool(self._attempts_of_others(record))
             return is_fresh and is_in_progress and not self._has_started_attempt
-        return self._faces.present(record.face_ids).issuperset(record.face_ids)
+        return True
 
     def _attempts_of_others(self, record: PhotographRecord) -> set[str]:
         """Return the attempts of other runs that may be in progress."""
-        return set(record.running) - self._ended_attempts(record)
+        return set(record.running) - self._stopped_attempts(record) - {self._attempt}
 
-    def _ended_attempts(self, record: PhotographRecord) -> set[str]:
-        """Return the attempts in a record that are over: our own, and those out of time."""
-        limit = time.time() - self._attempt_seconds
-        return {a for a, since in record.running.items() if a == self._attempt or since < limit}
-
-    def _left_behind(self, record: PhotographRecord) -> set[str]:
-        """Return the faces that ended attempts may have left in the collection.
-
-        This run knows which faces it has indexed. For attempts that were stopped, the whole
-        collection is searched.
+    def _stopped_attempts(self, record: PhotographRecord) -> set[str]:
+        """Return the attempts in a record that were stopped: those out of time, and that of a run
+        that had the same id as this one.
         """
-        own = {self._attempt} if self._has_started_attempt else set()
-        stopped = self._ended_attempts(record) - own
-        if not stopped or record.person_id is None:
-            return set(self._indexed)
-        return self._indexed.union(self._faces.of_photograph(self._key, record.person_id))
+        limit = time.time() - self._attempt_seconds
+        stopped = {attempt for attempt, since in record.running.items() if since < limit}
+        own = {self._attempt}
+        return stopped - own if self._has_started_attempt else stopped | (own & set(record.running))
 
     # --- acting ---
 
@@ -238,47 +240,140 @@ class _Run:
             return False
         return self._photographs.delete_older_versions(stored)
 
-    def _clean_up(self, record: PhotographRecord) -> bool:
-        """Remove the faces and the ids of ended attempts; return whether there were any."""
-        ended = self._ended_attempts(record)
-        stray = self._left_behind(record).difference(record.face_ids)
-        self._indexed.clear()
-        self._faces.delete(sorted(stray))
-        self._records.end_attempts(self._key, sorted(ended))
-        return bool(stray or ended)
+    def _end_own_attempt(self, record: PhotographRecord) -> bool:
+        """Remove what is left of an attempt of this run that could not write its outcome.
+
+        Returns:
+            Whether there was anything.
+        """
+        stray = self._unrecorded.difference(record.face_ids)
+        self._delete(stray)
+        self._unrecorded.clear()
+        if not stray and self._attempt not in record.running:
+            return False
+        self._records.end_attempt(record, self._attempt, is_doubtful=self._has_deleted)
+        self._has_deleted = False
+        return True
+
+    def _delete(self, face_ids: Collection[str]) -> None:
+        if face_ids:
+            self._has_deleted = True
+            self._faces.delete(sorted(face_ids))
 
     def _run_attempt(
         self, stored: StoredPhotograph | None, before: PhotographRecord | None
     ) -> None:
         """Index the present photograph, if there is one, and remove the faces of earlier ones."""
-        left_behind = self._left_behind(before) if before else set(self._indexed)
+        stopped = self._stopped_attempts(before) if before else set()
         if self._salt is None:  # read now, so that fewer calls lie between start and end
             self._salt = self._audit.salt()
         record = self._records.start_attempt(before, self._attempt, stored, self._key)
-        self._has_started_attempt, self._force = True, False
-        settled, face = replace(record, face_ids=[], reason=None, detail=None), None
-        if stored is not None:
-            try:
-                face = self._index(stored, before, record)
-                settled = replace(
-                    settled,
-                    status="indexed",
-                    face_ids=[face.face_id],
-                    indexed_at=face.indexed_at,
-                )
-            except Problem as problem:
-                settled = replace(
-                    settled, status="rejected", reason=problem.code, detail=problem.detail
-                )
-        outdated = sorted(left_behind.union(record.face_ids).difference(settled.face_ids))
-        self._faces.delete(outdated)
+        self._has_started_attempt = True
+        with self._releasing(record, stopped, stored):
+            settled, face = self._settle(stored, before, record)
+            self._find_faces_of(stopped, record, stored)
+            outdated = self._unrecorded.union(record.face_ids).difference(settled.face_ids)
+            self._delete(outdated)
+        self._force = False
         entries = self._audit_entries(before, settled)
         if stored is None and not self._attempts_of_others(record):
-            self._records.delete_photograph(record, outdated, entries)
+            self._records.delete_photograph(record, sorted(outdated), entries)
         else:
-            self._records.finish_attempt(settled, self._attempt, outdated, face, entries)
-        self._indexed.clear()
-        self._outcome = _outcome_of(settled)
+            ended = sorted(stopped - {self._attempt})
+            self._records.finish_attempt(
+                settled,
+                self._attempt,
+                ended=ended,
+                outdated=sorted(outdated),
+                face=face,
+                also=entries,
+            )
+        self._unrecorded.clear()
+        self._has_deleted = False
+        self._outcome = outcome_of(settled)
+
+    @contextmanager
+    def _releasing(
+        self, record: PhotographRecord, stopped: set[str], stored: StoredPhotograph | None
+    ) -> Iterator[None]:
+        """End the attempt if AWS throttles its first change, so that it leaves nothing to look for.
+
+        A call that was tried again may have done something before it was throttled.
+        """
+        is_doubtful = self._has_deleted
+        try:
+            yield
+        except ClientError as error:
+            is_first_change = error.operation_name == "IndexFaces" or (
+                stored is None and not stopped
+            )
+            if (
+                is_first_change
+                and not self._unrecorded
+                and self._attempt not in stopped
+                and isinstance(as_problem(error), Throttled)
+                and _is_first_try(error)
+            ):
+                with suppress(RecordChanged):
+                    self._records.end_attempt(record, self._attempt, is_doubtful=is_doubtful)
+            raise
+
+    def _settle(
+        self,
+        stored: StoredPhotograph | None,
+        before: PhotographRecord | None,
+        record: PhotographRecord,
+    ) -> tuple[PhotographRecord, FaceRecord | None]:
+        """Index the present photograph; return its new record, and that of its face."""
+        settled = replace(record, face_ids=[], reason=None, detail=None)
+        if stored is None:
+            return settled, None
+        try:
+            face = self._index(stored, before, record)
+        except Problem as problem:
+            # A face that cannot be indexed again is not deleted: perhaps Rekognition still has it.
+            is_lost = isinstance(problem, PhotographNotKept) and _is_about(before, stored)
+            face_ids = record.face_ids if is_lost else []
+            return replace(
+                settled,
+                status="rejected",
+                face_ids=face_ids,
+                reason=problem.code,
+                detail=problem.detail,
+            ), None
+        return replace(
+            settled, status="indexed", face_ids=[face.face_id], indexed_at=face.indexed_at
+        ), face
+
+    def _find_faces_of(
+        self, stopped: set[str], record: PhotographRecord, stored: StoredPhotograph | None
+    ) -> None:
+        """Find the faces that stopped attempts may have left in the collection.
+
+        "If you provide the same image, specify the same collection, and use the same external ID in
+        the IndexFaces operation, Amazon Rekognition doesn't save duplicate face metadata."
+        Source: "IndexFaces" in the Amazon Rekognition API Reference.
+        """
+        if person_of(self._key) is None:
+            return
+        versions = {version for attempt in stopped for version in record.versions.get(attempt, ())}
+        if stored is not None:
+            versions.discard(stored.version_id or "")
+        for version in sorted(versions):
+            with suppress(Problem):  # an image without a face has left none
+                try:
+                    self._add_face(version)
+                except ClientError as error:  # the version may be gone
+                    if error.response["Error"]["Code"] != "InvalidS3ObjectException":
+                        raise
+
+    def _add_face(self, version: str | None) -> IndexedFace:
+        """Index one version of the photograph."""
+        person_id = person_of(self._key)
+        assert person_id is not None
+        indexed = self._faces.index(self._photographs.bucket, self._key, version, person_id)
+        self._unrecorded.add(indexed.face_id)
+        return indexed
 
     def _audit_entries(
         self, before: PhotographRecord | None, settled: PhotographRecord
@@ -288,7 +383,7 @@ class _Run:
             if before is not None and _is_same_registration(before, settled):
                 return []
             event: Event = "registered"
-        elif before is not None and before.face_ids:
+        elif before is not None and before.face_ids and not settled.face_ids:
             event = "removed"
         else:
             return []
@@ -299,8 +394,7 @@ class _Run:
         self, stored: StoredPhotograph, before: PhotographRecord | None, record: PhotographRecord
     ) -> FaceRecord:
         telemetry.current().photograph_bytes = stored.size
-        person_id = person_of(stored.key)
-        if person_id is None:
+        if person_of(stored.key) is None:
             raise InvalidKey(f"Put photographs under {PREFIX}<personId>/, with a valid person id.")
         if not stored.is_kept:
             return replace(self._face_of_placeholder(stored, before), name=record.name or "")
@@ -310,10 +404,7 @@ class _Run:
             raise ImageTooLarge(f"The file has more than {MAX_STORED_BYTES // 1024**2} MiB.")
         # Index the version that was looked at. Another object may be there now, and the first one
         # again when the record is compared with S3.
-        bucket = self._photographs.bucket
-        indexed = self._faces.index(bucket, stored.key, stored.version_id, person_id)
-        self._indexed.add(indexed.face_id)
-        return _face_record(record, indexed)
+        return _face_record(record, self._add_face(stored.version_id))
 
     def _face_of_placeholder(
         self, placeholder: StoredPhotograph, before: PhotographRecord | None
@@ -323,35 +414,17 @@ class _Run:
         Raises:
             PhotographNotKept: the face is lost.
         """
-        if before is not None and before.etag == placeholder.etag:
-            for face_id in self._faces.present(before.face_ids):
-                if face := self._records.face(face_id):
+        if before is not None and _is_about(before, placeholder):
+            faces = self._records.faces(before.face_ids).values()
+            for face in faces:
+                if not self._force or self._is_there(face):
                     return face
         raise PhotographNotKept("The photograph was not kept. Its face is lost: register it again.")
 
-
-def is_settled(record: PhotographRecord, etag: str) -> bool:
-    """Return whether a record says how the indexing of the content with ``etag`` ended."""
-    if record.status == "registered" or record.etag is None or record.running:
-        return False
-    if record.etag == etag:
-        return record.reason != PhotographNotKept.code
-    return is_placeholder(etag, record.etag)
-
-
-def settled_outcome(record: PhotographRecord) -> Outcome:
-    """Return the outcome of a run that finds a photograph settled."""
-    outcome = _outcome_of(record)
-    return replace(outcome, change="unchanged") if outcome.change == "indexed" else outcome
-
-
-def _outcome_of(record: PhotographRecord) -> Outcome:
-    """Return the outcome of the attempt that wrote a record."""
-    if record.status == "indexed":
-        return Outcome("indexed", record.person_id or "", record.face_ids[0])
-    if record.status == "rejected":
-        return Outcome("rejected", code=record.reason or "", detail=record.detail or "")
-    return Outcome("removed")
+    def _is_there(self, face: FaceRecord) -> bool:
+        """Return whether a face seems to be in the collection; a listing may not show a new one."""
+        age = datetime.now(UTC) - datetime.fromisoformat(face.indexed_at)
+        return age < SHOWN_AFTER or bool(self._faces.present([face.face_id]))
 
 
 def _is_same_registration(before: PhotographRecord, settled: PhotographRecord) -> bool:
@@ -361,6 +434,16 @@ def _is_same_registration(before: PhotographRecord, settled: PhotographRecord) -
         settled.etag,
         settled.consent,
     )
+
+
+def _is_about(record: PhotographRecord | None, stored: StoredPhotograph) -> bool:
+    """Return whether a record is about the present content."""
+    return record is not None and record.etag == stored.etag
+
+
+def _is_first_try(error: ClientError) -> bool:
+    """Return whether the SDK has tried a call only once."""
+    return error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) == 0
 
 
 def _name(stored: StoredPhotograph) -> str | None:

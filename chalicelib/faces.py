@@ -27,6 +27,8 @@ if TYPE_CHECKING:
         UnindexedFaceTypeDef,
     )
 
+PAGE = 4096
+"""Faces in one page of a listing: the most that Rekognition allows."""
 _MAX_DELETED = 4096  # faces in one DeleteFaces
 
 _REASONS = {
@@ -87,14 +89,22 @@ class Faces:
     cause: throttling, a missing collection or a missing permission.
     """
 
-    def __init__(self, client: "Callable[[], RekognitionClient]", collection_id: str) -> None:
+    def __init__(
+        self,
+        client: "Callable[[], RekognitionClient]",
+        collection_id: str,
+        client_for_changes: "Callable[[], RekognitionClient] | None" = None,
+    ) -> None:
         """Use a collection.
 
         Args:
             client: returns the boto3 client; called on first use.
             collection_id: id of the collection.
+            client_for_changes: the same, for calls that change the collection, if they are to be
+                retried in another way.
         """
         self._client = client
+        self._client_for_changes = client_for_changes or client
         self.collection_id = collection_id
 
     def create_collection(self) -> None:
@@ -171,7 +181,7 @@ class Faces:
         if version_id is not None:
             stored["Version"] = version_id
         try:
-            answer = self._client().index_faces(
+            answer = self._client_for_changes().index_faces(
                 CollectionId=self.collection_id,
                 Image={"S3Object": stored},
                 ExternalImageId=external_image_id(person_id, image_key),
@@ -201,9 +211,10 @@ class Faces:
 
     def delete(self, face_ids: list[str]) -> None:
         """Delete faces from the collection; a face that is not there is no error."""
+        client = self._client_for_changes()
         for start in range(0, len(face_ids), _MAX_DELETED):
             chunk = face_ids[start : start + _MAX_DELETED]
-            self._client().delete_faces(CollectionId=self.collection_id, FaceIds=chunk)
+            client.delete_faces(CollectionId=self.collection_id, FaceIds=chunk)
 
     def present(self, face_ids: list[str]) -> set[str]:
         """Return the faces that are in the collection, out of the given ones."""
@@ -212,21 +223,22 @@ class Faces:
         answer = self._client().list_faces(CollectionId=self.collection_id, FaceIds=face_ids)
         return {face["FaceId"] for face in answer["Faces"]}
 
-    def list_page(self, token: str | None, limit: int) -> tuple[list[str], str | None]:
-        """List up to ``limit`` faces.
+    def list_page(self, token: str | None) -> tuple[dict[str, str], str | None]:
+        """List as many faces as Rekognition returns at once.
 
         Args:
             token: the token of the page before; None for the first page.
-            limit: most faces to return.
 
         Returns:
-            The ids of the faces, and the token of the next page; None at the end.
+            The ``ExternalImageId`` of each face by its id, and the token of the next page; None at
+            the end.
         """
         request: Any = {} if token is None else {"NextToken": token}
         answer = self._client().list_faces(
-            CollectionId=self.collection_id, MaxResults=limit, **request
+            CollectionId=self.collection_id, MaxResults=PAGE, **request
         )
-        return [face["FaceId"] for face in answer["Faces"]], answer.get("NextToken")
+        faces = {face["FaceId"]: face.get("ExternalImageId", "") for face in answer["Faces"]}
+        return faces, answer.get("NextToken")
 
     def of_persons(self, person_ids: Collection[str]) -> Iterator[tuple[str, str]]:
         """List the whole collection for the faces that were indexed from persons' photographs.
@@ -234,20 +246,14 @@ class Faces:
         Yields:
             The id of each face, and the ``ExternalImageId`` of its photograph.
         """
-        for face_id, image_id in self._list_all():
-            if person_of_image_id(image_id) in person_ids:
-                yield face_id, image_id
-
-    def of_photograph(self, image_key: str, person_id: str) -> list[str]:
-        """List the whole collection for the faces that were indexed from a photograph."""
-        wanted = external_image_id(person_id, image_key)
-        return [face_id for face_id, image_id in self._list_all() if image_id == wanted]
-
-    def _list_all(self) -> Iterator[tuple[str, str]]:
-        pages = self._client().get_paginator("list_faces")
-        for page in pages.paginate(CollectionId=self.collection_id):
-            for face in page["Faces"]:
-                yield face["FaceId"], face.get("ExternalImageId", "")
+        token = None
+        while True:
+            faces, token = self.list_page(token)
+            for face_id, image_id in faces.items():
+                if person_of_image_id(image_id) in person_ids:
+                    yield face_id, image_id
+            if token is None:
+                return
 
 
 def _as_image_problem(error: ClientError) -> Exception | None:

@@ -9,7 +9,7 @@ that Rekognition's quota allows. If the time is up, the caller continues with a 
 import base64
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from itertools import groupby
 from typing import Literal
@@ -19,8 +19,16 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from chalicelib import telemetry
-from chalicelib.convergence import Converger, Outcome, is_settled, settled_outcome
-from chalicelib.errors import Forbidden, MalformedRequest, Problem, as_problem, malformed
+from chalicelib.convergence import Converger
+from chalicelib.errors import (
+    Forbidden,
+    MalformedRequest,
+    PhotographNotKept,
+    Problem,
+    as_problem,
+    malformed,
+)
+from chalicelib.faces import external_image_id, person_of_image_id
 from chalicelib.keys import PREFIX, folder_of, is_folder
 from chalicelib.messages import (
     CreateIndexRequest,
@@ -29,8 +37,9 @@ from chalicelib.messages import (
     IndexReport,
     Repaired,
 )
+from chalicelib.models import FaceRecord, PhotographRecord, is_person_id
+from chalicelib.outcomes import Outcome, is_settled, settled_outcome
 from chalicelib.pacing import PacedExecutor
-from chalicelib.records import FaceRecord, PhotographRecord
 from chalicelib.settings import Settings
 
 TIME_BUDGET = 20.0
@@ -92,8 +101,8 @@ class Step(Struct, frozen=True):
     """The outcome, if there is nothing to do."""
     force: bool = False
     """Whether to index the photograph although its record says that it is indexed."""
-    is_urgent: bool = False
-    """Whether a walk that continues later would miss the photograph."""
+    stray: list[str] = []
+    """Faces of the photograph that no record lists."""
 
 
 NOTHING = Outcome("none")
@@ -137,7 +146,7 @@ def create_index(
     def converge(step: Step) -> Outcome | Problem:
         try:
             with telemetry.photograph(attempt, settings):
-                return converger.converge(step.key, attempt, force=step.force)
+                return converger.converge(step.key, attempt, force=step.force, stray=step.stray)
         except Exception as error:  # one photograph's error must not stop the others
             return as_problem(error)
 
@@ -221,10 +230,18 @@ class Walk:
                     yield Step(item.key, position, force=item.key in doubtful)
 
     def _doubtful(self, records: list[PhotographRecord]) -> set[str]:
-        """Return the keys of indexed photographs that lack their face or its record."""
+        """Return the keys of photographs that lack their face or its record, or seem to.
+
+        The listing may not show a new face yet. To index its photograph again does no harm.
+        """
         face_ids = [face_id for record in records for face_id in record.face_ids]
         present = self._faces.present(face_ids) & set(self._records.faces(face_ids))
-        return {record.image_key for record in records if not present.issuperset(record.face_ids)}
+        return {
+            record.image_key
+            for record in records
+            if not present.issuperset(record.face_ids)
+            or (record.reason == PhotographNotKept.code and record.face_ids)
+        }
 
     def _through_records(self, after: str | None) -> Iterator[Step]:
         executor = PacedExecutor()
@@ -254,29 +271,48 @@ class Walk:
     def _through_faces(self, after: str | None) -> Iterator[Step]:
         """Remove the faces that have no record.
 
-        A face that is just being indexed has no record either. If it has one once it is deleted,
-        its photograph is indexed again.
+        A face that is just being indexed has no record either. So a face whose photograph is there,
+        or has a record, is left to an attempt at that photograph.
         """
         while True:
             position = Position("faces", after)
             yield Step("", position, NOTHING)
-            face_ids, after = self._faces.list_page(after, PAGE)
-            known = self._records.faces(face_ids)
-            stray = [face_id for face_id in face_ids if face_id not in known]
-            if stray:
-                self._faces.delete(stray)
-                self.repaired.faces += len(stray)
-                for face in self._records.faces(stray).values():
-                    yield Step(face.image_key, position, force=True, is_urgent=True)
+            faces, after = self._faces.list_page(after)
+            stray: dict[str, list[str]] = {}
+            for face_id in sorted(faces.keys() - self._records.faces(faces).keys()):
+                stray.setdefault(faces[face_id], []).append(face_id)
+            unowned = dict(stray)
+            for image_id, key in self._photographs_of(stray):
+                self.repaired.faces += len(stray[image_id])
+                yield Step(key, position, force=True, stray=unowned.pop(image_id))
+            if unowned:
+                face_ids = [face_id for some in unowned.values() for face_id in some]
+                self._faces.delete(face_ids)
+                self.repaired.faces += len(face_ids)
+                for _, key in self._photographs_of(unowned):  # they came in meanwhile
+                    yield Step(key, position, force=True)
             if after is None:
                 return
+
+    def _photographs_of(self, image_ids: Collection[str]) -> Iterator[tuple[str, str]]:
+        """Yield the given ``ExternalImageId`` whose photographs are known, each with the key."""
+        for person_id in sorted({person_of_image_id(image_id) for image_id in image_ids}):
+            if not is_person_id(person_id):
+                continue
+            stored = self._photographs.list_all(folder_of(person_id))
+            recorded, _ = self._records.of_person(person_id)
+            keys = {item.key for item in stored} | {record.image_key for record in recorded}
+            for key in sorted(keys):
+                image_id = external_image_id(person_id, key)
+                if image_id in image_ids:
+                    yield image_id, key
 
 
 def _in_time(steps: Iterator[Step], report: IndexReport) -> Iterator[Step]:
     """Yield steps until the time is up, at least one; then write the token into the report."""
     deadline = time.monotonic() + TIME_BUDGET
     for number, step in enumerate(steps):
-        if number and time.monotonic() >= deadline and not step.is_urgent:
+        if number and time.monotonic() >= deadline:
             report.next_token = step.position.to_token()
             return
         yield step

@@ -63,14 +63,16 @@ def update_expression(
     sets = [f"#{name} = :{name}" for name, value in changes.items() if value is not None]
     removes = [f"#{name}" for name, value in changes.items() if value is None]
     values = {f":{name}": value for name, value in changes.items() if value is not None}
-    expression = "SET " + ", ".join([*sets, *more])
-    if removes := [*removes, *remove]:
-        expression += " REMOVE " + ", ".join(removes)
-    return {
-        "UpdateExpression": expression,
+    clauses = {"SET": [*sets, *more], "REMOVE": [*removes, *remove]}
+    update = {
+        "UpdateExpression": " ".join(
+            f"{clause} {', '.join(paths)}" for clause, paths in clauses.items() if paths
+        ),
         "ExpressionAttributeNames": {f"#{name}": name for name in changes},
-        "ExpressionAttributeValues": to_attributes(values),
     }
+    if values:  # DynamoDB refuses an empty map of them
+        update["ExpressionAttributeValues"] = to_attributes(values)
+    return update
 
 
 def _value(tagged: Mapping[str, Any]) -> Any:

@@ -1,11 +1,12 @@
-"""Values that storage, domain and messages share, and the rules for ids, names and consents.
+"""Values that storage, domain and messages share: rules for ids and names, images, records.
 
 This module imports nothing of the application. Types with a pattern are checked by msgspec
 wherever a request or a file is read.
 """
 
 import re
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -131,3 +132,77 @@ class StoredPhotograph(Struct, frozen=True):
     """None in a bucket without versions."""
     is_kept: bool = True
     """False for a placeholder."""
+
+
+Status = Literal["registered", "indexed", "rejected"]
+
+
+def now() -> str:
+    """Return the present moment as the records write it: ISO 8601, UTC, seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def today() -> str:
+    """Return the present day: UTC, ISO 8601."""
+    return now()[:10]
+
+
+class FaceRecord(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A face of the collection: its person and its photograph."""
+
+    face_id: str
+    person_id: str
+    name: str
+    image_key: str
+    bounding_box: BoundingBox
+    confidence: float
+    quality: Quality
+    indexed_at: str
+    face_model_version: str
+    verified_on: str | None = None
+    """Day on which the person was last recognised, if the stage notes that."""
+
+
+class PhotographRecord(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A photograph and the state of its indexing."""
+
+    face_id: str
+    """The table's hash key: ``image#`` and the photograph's key."""
+    person_id: str | None = None
+    name: str | None = None
+    consent: str | None = None
+    """Version of the text that the person agreed to."""
+    caller: str | None = None
+    """Who registered the photograph."""
+    status: Status
+    etag: str | None = None
+    """ETag of the content that ``status`` is about."""
+    face_ids: list[str] = []
+    """Every face that may be in the collection because of this photograph."""
+    reason: str | None = None
+    """Code of the problem for which the photograph was rejected."""
+    detail: str | None = None
+    """Text of the same problem."""
+    registered_at: str | None = None
+    indexed_at: str | None = None
+    attempts: int = 0
+    """Number of attempts started. It shows whether the record has changed since it was read."""
+    running: dict[str, float] = {}
+    """Ids of the attempts that have not ended, with their start in seconds since the epoch.
+
+    An attempt that was stopped stays here, so that a later one looks for the faces it left.
+    """
+    versions: dict[str, list[str]] = {}
+    """For each of these attempts, the versions of the object that it may have indexed."""
+    is_doubtful: bool = False
+    """Whether a run has deleted a face that another one may have written into this record."""
+
+    @staticmethod
+    def id_of(key: str) -> str:
+        """Return the hash key of a photograph's item."""
+        return f"image#{key}"
+
+    @property
+    def image_key(self) -> str:
+        """Key of the photograph in S3."""
+        return self.face_id.removeprefix("image#")

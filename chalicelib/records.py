@@ -8,8 +8,7 @@ updated a moment after the table.
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 from msgspec import Struct
@@ -23,7 +22,7 @@ from chalicelib.items import (
     update_expression,
 )
 from chalicelib.keys import person_of
-from chalicelib.models import BoundingBox, Quality, StoredPhotograph
+from chalicelib.models import FaceRecord, PhotographRecord, StoredPhotograph, now
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -34,76 +33,6 @@ _CHANGED_ITEM = frozenset({"ConditionalCheckFailedException", "TransactionConfli
 _PERSON_PAGE = 1000  # items of a person in one page
 _BATCH = 100  # keys in one BatchGetItem
 _MAX_VERIFIED = 20  # faces of a person that get the day of a verification
-
-Status = Literal["registered", "indexed", "rejected"]
-
-
-def now() -> str:
-    """Return the present moment as the records write it: ISO 8601, UTC, seconds."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def today() -> str:
-    """Return the present day: UTC, ISO 8601."""
-    return now()[:10]
-
-
-class FaceRecord(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A face of the collection: its person and its photograph."""
-
-    face_id: str
-    person_id: str
-    name: str
-    image_key: str
-    bounding_box: BoundingBox
-    confidence: float
-    quality: Quality
-    indexed_at: str
-    face_model_version: str
-    verified_on: str | None = None
-    """Day on which the person was last recognised, if the stage notes that."""
-
-
-class PhotographRecord(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A photograph and the state of its indexing."""
-
-    face_id: str
-    """The table's hash key: ``image#`` and the photograph's key."""
-    person_id: str | None = None
-    name: str | None = None
-    consent: str | None = None
-    """Version of the text that the person agreed to."""
-    caller: str | None = None
-    """Who registered the photograph."""
-    status: Status
-    etag: str | None = None
-    """ETag of the content that ``status`` is about."""
-    face_ids: list[str] = []
-    """Every face that may be in the collection because of this photograph."""
-    reason: str | None = None
-    """Code of the problem for which the photograph was rejected."""
-    detail: str | None = None
-    """Text of the same problem."""
-    registered_at: str | None = None
-    indexed_at: str | None = None
-    attempts: int = 0
-    """Number of attempts started. It shows whether the record has changed since it was read."""
-    running: dict[str, float] = {}
-    """Ids of the attempts that have not ended, with their start in seconds since the epoch.
-
-    An attempt that was stopped stays here, so that a later one looks for the faces it left.
-    """
-
-    @staticmethod
-    def id_of(key: str) -> str:
-        """Return the hash key of a photograph's item."""
-        return f"image#{key}"
-
-    @property
-    def image_key(self) -> str:
-        """Key of the photograph in S3."""
-        return self.face_id.removeprefix("image#")
-
 
 R = TypeVar("R", bound=Struct)
 
@@ -286,10 +215,16 @@ class Records:
             RecordChanged: the record is not ``before`` any more.
         """
         running = {**(before.running if before else {}), attempt: time.time()}
+        versions = dict(before.versions) if before else {}
+        if stored is not None and stored.is_kept and stored.version_id is not None:
+            known = versions.get(attempt, [])
+            versions[attempt] = list(dict.fromkeys([*known, stored.version_id]))
         changes: dict[str, Any] = {
             "status": "registered",
             "etag": stored.etag if stored else None,
             "running": running,
+            "versions": versions,
+            "isDoubtful": None,
             "attempts": (before.attempts if before else 0) + 1,
         }
         if stored is not None:
@@ -314,6 +249,8 @@ class Records:
         self,
         record: PhotographRecord,
         attempt: str,
+        *,
+        ended: Iterable[str],
         outdated: Iterable[str],
         face: FaceRecord | None,
         also: Sequence[TransactWriteItem] = (),
@@ -323,6 +260,7 @@ class Records:
         Args:
             record: the new record of the photograph.
             attempt: id of the attempt.
+            ended: ids of stopped attempts of which nothing is left in the collection.
             outdated: faces whose records are deleted.
             face: the face that was indexed, if any.
             also: writes to other tables.
@@ -338,8 +276,9 @@ class Records:
             "detail": record.detail,
             "indexedAt": record.indexed_at,
         }
-        update = update_expression(changes, remove=["running.#attempt"])
-        update["ExpressionAttributeNames"] |= {"#attempt": attempt}
+        paths, names = _paths_of(record, [attempt, *ended])
+        update = update_expression(changes, remove=paths)
+        update["ExpressionAttributeNames"] |= names
         update["ExpressionAttributeValues"] |= to_attributes({":unsettled": "registered"})
         if record.etag is None:
             same_content = "attribute_not_exists(etag)"
@@ -347,7 +286,7 @@ class Records:
             same_content = "etag = :etag"
             update["ExpressionAttributeValues"] |= to_attributes({":etag": record.etag})
         update["ConditionExpression"] = (
-            f"attribute_exists(running.#attempt) AND #status = :unsettled AND {same_content}"
+            f"attribute_exists(running.#a0) AND #status = :unsettled AND {same_content}"
         )
         key = _key(record.face_id)
         writes: list[Any] = [{"Update": {"TableName": self._table, "Key": key, **update}}]
@@ -355,20 +294,22 @@ class Records:
             writes.append({"Put": {"TableName": self._table, "Item": to_item(face)}})
         self._transact([*writes, *self._deletions(outdated), *also])
 
-    def end_attempts(self, key: str, attempts: Iterable[str]) -> None:
-        """Record that attempts have ended and that nothing of them is left in the collection.
+    def end_attempt(self, record: PhotographRecord, attempt: str, *, is_doubtful: bool) -> None:
+        """Record that an attempt has ended and that nothing of it is left in the collection.
+
+        Args:
+            record: the record of the photograph.
+            attempt: id of the attempt.
+            is_doubtful: whether it has deleted faces that another attempt may write down.
 
         Raises:
             RecordChanged: the record was deleted meanwhile, or another writer is changing it.
         """
-        names = {f"#a{number}": attempt for number, attempt in enumerate(attempts)}
-        if names:
-            self._update(
-                PhotographRecord.id_of(key),
-                UpdateExpression="REMOVE " + ", ".join(f"running.{name}" for name in names),
-                ConditionExpression="attribute_exists(running)",
-                ExpressionAttributeNames=names,
-            )
+        paths, names = _paths_of(record, [attempt])
+        changes = {"isDoubtful": True} if is_doubtful else {}
+        update = update_expression(changes, remove=paths)
+        update["ExpressionAttributeNames"] |= names
+        self._update(record.face_id, ConditionExpression="attribute_exists(running)", **update)
 
     def delete_photograph(
         self,
@@ -482,6 +423,14 @@ class Records:
 
 def _key(id_: str) -> dict[str, Any]:
     return {"faceId": {"S": id_}}
+
+
+def _paths_of(record: PhotographRecord, attempts: Sequence[str]) -> tuple[list[str], Any]:
+    """Return the paths of attempts in a record, and the names in these paths."""
+    names = {f"#a{number}": attempt for number, attempt in enumerate(attempts)}
+    paths = [f"running.{name}" for name in names]
+    paths += [f"versions.{name}" for name, attempt in names.items() if attempt in record.versions]
+    return paths, names
 
 
 def _if_unchanged(record: PhotographRecord) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from chalicelib.faces import Faces
 from chalicelib.images import Photograph
 from chalicelib.keys import image_key
 from chalicelib.messages import Registered, RegisterRequest
-from chalicelib.models import Face
-from chalicelib.records import Records, today
+from chalicelib.models import Face, today
+from chalicelib.records import Records
 from chalicelib.settings import Settings
 from chalicelib.storage import MAX_NAME_BYTES, Photographs, object_metadata
 

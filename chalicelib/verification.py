@@ -6,8 +6,8 @@ from chalicelib import telemetry
 from chalicelib.errors import ImageMissing, PersonUnknown, malformed
 from chalicelib.faces import Faces, SimilarFace
 from chalicelib.messages import Match, Verification, VerifyRequest
-from chalicelib.models import Person
-from chalicelib.records import FaceRecord, Records, today
+from chalicelib.models import FaceRecord, Person, today
+from chalicelib.records import Records
 from chalicelib.settings import Settings
 
 MAX_FACES = 100

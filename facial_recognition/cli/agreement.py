@@ -6,12 +6,12 @@ from uuid import uuid4
 
 from msgspec import Struct
 
-from chalicelib.convergence import is_settled
 from chalicelib.indexing import create_index
 from chalicelib.keys import PREFIX, person_of
 from chalicelib.messages import CreateIndexRequest, FailedPhotograph
+from chalicelib.models import FaceRecord, PhotographRecord
+from chalicelib.outcomes import is_settled
 from chalicelib.pacing import PacedExecutor
-from chalicelib.records import FaceRecord, PhotographRecord
 from facial_recognition.cli.stage import OpenStage
 
 PAGE = 1000
@@ -175,7 +175,7 @@ def _read(stage: OpenStage) -> _State:
     faces: set[str] = set()
     token = None
     while True:
-        ids, token = stage.faces.list_page(token, PAGE)
+        ids, token = stage.faces.list_page(token)
         faces.update(ids)
         if token is None:
             break

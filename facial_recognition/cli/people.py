@@ -6,7 +6,7 @@ from typing import Literal
 from msgspec import UNSET, Struct, UnsetType
 
 from chalicelib.audit import AuditEntry
-from chalicelib.records import PhotographRecord, Status
+from chalicelib.models import PhotographRecord, Status
 from facial_recognition.cli.errors import CannotDo
 from facial_recognition.cli.stage import OpenStage
 

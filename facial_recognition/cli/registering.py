@@ -27,8 +27,8 @@ from chalicelib.errors import (
 from chalicelib.images import MAX_INLINE_BYTES, MAX_STORED_BYTES, from_bytes
 from chalicelib.keys import PREFIX, folder_of, image_key, person_of
 from chalicelib.messages import RegisterRequest
+from chalicelib.models import PhotographRecord
 from chalicelib.pacing import RETRY_PAUSES, PacedExecutor
-from chalicelib.records import PhotographRecord
 from chalicelib.storage import object_metadata
 from facial_recognition.cli.errors import CannotDo
 from facial_recognition.cli.reporting import Failure, Progress, readable

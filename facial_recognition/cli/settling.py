@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
-from chalicelib.records import PhotographRecord
+from chalicelib.models import PhotographRecord
 from facial_recognition.cli.stage import OpenStage
 
 INTERVAL = 0.5

@@ -20,8 +20,8 @@ from chalicelib.audit import AuditEntry
 from chalicelib.errors import Problem
 from chalicelib.images import MAX_STORED_BYTES, from_bytes
 from chalicelib.keys import PREFIX, person_of
+from chalicelib.models import PhotographRecord
 from chalicelib.pacing import RETRY_PAUSES, PacedExecutor
-from chalicelib.records import PhotographRecord
 from chalicelib.storage import is_placeholder, object_metadata
 from facial_recognition.cli.errors import CannotDo
 from facial_recognition.cli.reporting import Failure, Progress, readable

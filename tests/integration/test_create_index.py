@@ -2,7 +2,7 @@
 
 import pytest
 
-from chalicelib import indexing
+from chalicelib import faces, indexing
 from facial_recognition.local.project import Project
 from sample_photographs import landscape, photograph
 from tests.support.problems import problem
@@ -112,6 +112,7 @@ def test_a_walk_can_be_interrupted_at_any_page(
     silent.post("create-index")
     monkeypatch.setattr(indexing, "TIME_BUDGET", 0.0)
     monkeypatch.setattr(indexing, "PAGE", 1)
+    monkeypatch.setattr(faces, "PAGE", 1)
     token, calls, unchanged = None, 0, 0
     while calls == 0 or token:
         body = {"repair": repair} | ({"nextToken": token} if token else {})

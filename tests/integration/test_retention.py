@@ -107,15 +107,65 @@ def test_a_repair_keeps_the_faces_of_photographs_that_were_not_kept(
     service.assert_consistent()
 
 
+def lose_face(service: Service) -> None:
+    """Delete the face, which is not new, from the collection."""
+    (face_id,) = service.faces()
+    service.rekognition.delete_faces(CollectionId=COLLECTION, FaceIds=[face_id])
+    age(service, face_id)
+
+
+def age(service: Service, face_id: str) -> None:
+    """Let a face have been indexed long ago."""
+    service.table.update_item(
+        Key={"faceId": face_id},
+        UpdateExpression="SET indexedAt = :moment",
+        ExpressionAttributeValues={":moment": "2026-01-01T00:00:00+00:00"},
+    )
+
+
+def test_a_face_that_is_not_listed_is_not_deleted(service: Service, discarding: Converger) -> None:
+    service.upload(KEY, photograph("obama.jpg"))
+    discarding.converge(KEY, uuid4().hex)
+    service.settle()
+    service.aws.rekognition.lag.seconds = 3600
+    service.upload("faces/biden/b.jpg", photograph("biden.jpg"))
+    discarding.converge("faces/biden/b.jpg", uuid4().hex)
+    service.settle()
+    items = service.items()
+
+    for key in (KEY, "faces/biden/b.jpg"):
+        discarding.converge(key, uuid4().hex)
+    assert service.post("create-index", {"repair": True}).json()["failed"] == []
+
+    service.aws.rekognition.lag.seconds = 0
+    assert service.items().keys() == items.keys()
+    service.assert_consistent()
+
+
+def test_a_face_that_is_listed_again_is_not_lost(service: Service, discarding: Converger) -> None:
+    service.aws.rekognition.lag.seconds = 3600
+    service.upload(KEY, photograph("obama.jpg"))
+    discarding.converge(KEY, uuid4().hex)
+    service.settle()
+    age(service, *service.photograph(KEY)["faceIds"])
+    (failed,) = service.post("create-index", {"repair": True}).json()["failed"]
+    service.aws.rekognition.lag.seconds = 0
+
+    assert failed["code"] == "photograph_not_kept"
+    assert service.post("create-index", {"repair": True}).json()["failed"] == []
+    assert service.whose(photograph("obama2.jpg")) == "obama"
+    service.assert_consistent()
+
+
 def test_a_lost_face_has_to_be_registered_again(service: Service, discarding: Converger) -> None:
     service.upload(KEY, photograph("obama.jpg"))
     discarding.converge(KEY, uuid4().hex)
     service.settle()
-    service.rekognition.delete_faces(CollectionId=COLLECTION, FaceIds=service.faces())
+    lose_face(service)
 
-    (failed,) = service.post("create-index", {"repair": True}).json()["failed"]
-    assert failed["code"] == "photograph_not_kept"
-    service.assert_consistent()
+    for _ in range(2):
+        (failed,) = service.post("create-index", {"repair": True}).json()["failed"]
+        assert failed["code"] == "photograph_not_kept"
     service.upload(KEY, photograph("obama.jpg"))
     assert service.whose(photograph("obama2.jpg")) == "obama"
     service.assert_consistent()
@@ -127,7 +177,7 @@ def test_a_lost_face_can_be_registered_over_http(service: Service, discarding: C
     service.settle()
     discarding.converge(key, uuid4().hex)
     service.settle()
-    service.rekognition.delete_faces(CollectionId=COLLECTION, FaceIds=service.faces())
+    lose_face(service)
     service.post("create-index", {"repair": True})
 
     assert service.register(photograph("obama.jpg"), **person).status_code == 200

@@ -92,7 +92,7 @@ LAYERS = tuple(
         "images items settings",
         "keys messages telemetry",
         "storage records faces http clients access pacing",
-        "audit registration verification",
+        "audit outcomes registration verification",
         "convergence",
         "indexing forgetting",
     )

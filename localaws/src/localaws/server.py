@@ -140,7 +140,9 @@ class EmbeddedAWS:
             answer_pages,
             *([] if self._open_to_all else [Signatures(identities)]),
             check_body,
-            Control(self.faults, self.functions, self.permissions, identities),
+            Control(
+                self.faults, self.functions, self.permissions, identities, self.rekognition.lag
+            ),
             self.faults,
             RestApis(self.deployed, identities),
             self.permissions,

@@ -276,6 +276,21 @@ def test_an_image_indexed_after_its_face_was_deleted_has_a_new_face(rekognition,
     assert face_ids(index("obama.jpg", ExternalImageId="obama")) != first
 
 
+def test_new_faces_may_be_shown_late(app, rekognition, collection, index, search):
+    (old,) = face_ids(index("obama2.jpg", ExternalImageId="old"))
+    app.lag.seconds = 3600.0
+    (new,) = face_ids(index("obama.jpg", ExternalImageId="new"))
+
+    assert [face["FaceId"] for face in listed(rekognition, collection)] == [old]
+    assert listed(rekognition, collection, FaceIds=[new]) == []
+    assert external_ids(search("obama3.jpg", MaxFaces=1)) == ["old"]
+    assert face_ids(index("obama.jpg", ExternalImageId="new")) == [new]
+
+    app.lag.seconds = 0.0
+    assert [face["FaceId"] for face in listed(rekognition, collection)] == [old, new]
+    assert len(search("obama3.jpg")["FaceMatches"]) == 2
+
+
 def test_faces_are_listed_in_pages_that_survive_deletions(rekognition, collection, index):
     ids = [face_ids(index(name))[0] for name in PEOPLE]
     first = rekognition.list_faces(CollectionId=collection, MaxResults=2)

@@ -15,6 +15,7 @@ from werkzeug.wrappers import Request, Response
 
 from localaws.middleware.faults import Fault, Faults
 from localaws.middleware.permissions import Permissions
+from localaws.rekognition.faces import Lag
 from localaws.request import request_of
 from localaws.services.iam.identities import Identities
 from localaws.services.lambda_.event_queue import Disorder
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 CONTROL = "/_localaws/"
 FAULTS = f"{CONTROL}faults"
 EVENTS = f"{CONTROL}events"
+LAG = f"{CONTROL}lag"
 PERMISSIONS = f"{CONTROL}permissions"
 QUIET = f"{CONTROL}quiet"
 
@@ -38,12 +40,20 @@ class _Events(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     seed: int | None = None
 
 
+class _Lag(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of ``PUT /_localaws/lag``."""
+
+    seconds: Annotated[float, Meta(ge=0)] = 0.0
+
+
 class Control:
     """Layer that answers the control API.
 
     ``POST /_localaws/faults`` scripts a list of :class:`Fault`, ``DELETE`` removes all faults,
     ``GET`` shows them. ``PUT /_localaws/events`` sets how events are delivered, for example
     ``{"duplicates": 0.2, "mostDelay": 3}``; ``{}`` restores one delivery without delay.
+    ``PUT /_localaws/lag`` sets how long Rekognition hides new faces, for example
+    ``{"seconds": 5}``.
     ``GET /_localaws/permissions`` shows the actions and resources that roles have used.
     ``GET /_localaws/quiet`` answers when all events are handled and all logs are written.
     """
@@ -54,7 +64,9 @@ class Control:
         functions: Functions,
         permissions: Permissions,
         identities: Identities,
+        lag: Lag,
     ) -> None:
+        self._lag = lag
         self._identities = identities
         self._faults = faults
         self._functions = functions
@@ -62,6 +74,7 @@ class Control:
         self._routes = {
             FAULTS: self._on_faults,
             EVENTS: self._on_events,
+            LAG: self._on_lag,
             PERMISSIONS: self._on_permissions,
             QUIET: self._on_quiet,
         }
@@ -109,6 +122,12 @@ class Control:
             self._functions.disorder = Disorder(wanted.duplicates, wanted.most_delay, generator)
         disorder = self._functions.disorder
         return {"duplicates": disorder.duplicates, "mostDelay": disorder.most_delay}
+
+    def _on_lag(self, request: Request) -> Any:
+        if request.method == "PUT":
+            wanted = msgspec.json.decode(request.get_data() or b"{}", type=_Lag)
+            self._lag.seconds = wanted.seconds
+        return {"seconds": self._lag.seconds}
 
     def _on_permissions(self, request: Request) -> Any:
         return [check._asdict() for check in sorted(set(self._permissions.asked))]

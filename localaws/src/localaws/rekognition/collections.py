@@ -22,7 +22,7 @@ from localaws.rekognition.exceptions import (
     ResourceNotFoundException,
     ServiceQuotaExceededException,
 )
-from localaws.rekognition.faces import Faces, read_vectors
+from localaws.rekognition.faces import Faces, Lag, read_vectors
 from localaws.rekognition.users import Users
 
 T = TypeVar("T")
@@ -55,13 +55,16 @@ class Collection:
         key: the position of the collection in the order of creation; its key in the database.
         collection_id: the name of the collection.
         created_at: time of creation, in seconds since 1970.
+        lag: hides new faces from listings and searches.
     """
 
-    def __init__(self, database: Database, key: int, collection_id: str, created_at: float) -> None:
+    def __init__(
+        self, database: Database, key: int, collection_id: str, created_at: float, lag: Lag
+    ) -> None:
         self.key = key
         self.collection_id = collection_id
         self.created_at = created_at
-        self.faces = Faces(database, key)
+        self.faces = Faces(database, key, lag)
         self.users = Users(database, key, self.faces)
         self._database = database
 
@@ -115,6 +118,7 @@ class Collections:
         self._database = Database(path, schema, _WRITTEN_BY)
         self._lock = threading.Lock()
         self._collections: dict[str, Collection] = {}
+        self.lag = Lag()
         if path is not None:
             self._database.check("collections", "tags", "users", "faces")
             self._load()
@@ -122,7 +126,10 @@ class Collections:
     def _load(self) -> None:
         """Read all vectors into memory."""
         rows = self._database.read("SELECT key, collection_id, created_at FROM collections")
-        by_key = {key: Collection(self._database, key, *rest) for key, *rest in rows}
+        by_key = {
+            key: Collection(self._database, key, collection_id, created_at, self.lag)
+            for key, collection_id, created_at in rows
+        }
         totals: dict[tuple[int, int], NDArray[np.float32]] = {}
         for collection, key, user, vector in read_vectors(self._database):
             by_key[collection].faces.load(key, vector)
@@ -154,7 +161,7 @@ class Collections:
                 ) from error
             assert key is not None
             _add_tags(connection, key, tags)
-            collection = Collection(self._database, key, collection_id, created_at)
+            collection = Collection(self._database, key, collection_id, created_at, self.lag)
             self._replace({**self._collections, collection_id: collection})
             return collection
 

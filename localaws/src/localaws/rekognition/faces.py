@@ -8,6 +8,7 @@ import itertools
 import sqlite3
 import struct
 import threading
+import time
 import uuid
 import zlib
 from collections.abc import Iterable, Sequence
@@ -99,6 +100,33 @@ class FaceMatch:
     """0 to 100."""
 
 
+class Lag:
+    """How long listings and searches do not show a new face. Safe to share between threads.
+
+    AWS does not promise that they show a face as soon as IndexFaces has answered. IndexFaces itself
+    saves no duplicate of it.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._lock = threading.Lock()
+        self._indexed: dict[int, float] = {}
+        """Moments by the keys of faces, the oldest first."""
+
+    def note(self, key: int) -> None:
+        """Note that a face is indexed now."""
+        if self.seconds:
+            with self._lock:
+                self._indexed[key] = time.monotonic()
+
+    def hidden(self) -> set[int]:
+        """Return the keys of the faces that are not shown yet."""
+        limit = time.monotonic() - self.seconds
+        with self._lock:
+            self._indexed = {key: at for key, at in self._indexed.items() if at > limit}
+            return set(self._indexed)
+
+
 class Faces:
     """The faces of one collection. Safe to share between threads.
 
@@ -109,11 +137,13 @@ class Faces:
     Args:
         database: the database with the tables of ``SCHEMA``.
         collection: the key of the collection.
+        lag: hides new faces from listings and searches.
     """
 
-    def __init__(self, database: Database, collection: int) -> None:
+    def __init__(self, database: Database, collection: int, lag: Lag) -> None:
         self._database = database
         self._collection = collection
+        self._lag = lag
         self._lock = threading.Lock()
         self._vectors = VectorIndex(VECTOR_LENGTH)
 
@@ -179,6 +209,7 @@ class Faces:
         assert key is not None
         with self._lock:
             self._vectors.add(key, face.vector)
+        self._lag.note(key)
         self._database.if_undone(partial(self._drop, [key]))
         return IndexedFace(
             key,
@@ -248,8 +279,9 @@ class Faces:
             face_ids: return only faces with these ids; None returns all.
             user: return only faces associated with the user of this key; None returns all.
         """
+        hidden = self._lag.hidden()
         if face_ids is not None:
-            found = self.find(face_ids).values()
+            found = [face for face in self.find(face_ids).values() if face.key not in hidden]
             mine = {face.key for face in self.of_user(user)} if user is not None else None
             chosen = [f for f in found if f.key > after and (mine is None or f.key in mine)]
             return sorted(chosen, key=lambda face: face.key)[:limit]
@@ -258,7 +290,7 @@ class Faces:
             f"{_SELECT} WHERE f.{column} = ? AND f.key > ? ORDER BY f.key LIMIT ?",
             (value, after, limit),
         )
-        return [_face(row) for row in rows]
+        return [face for face in map(_face, rows) if face.key not in hidden]
 
     def of_user(self, user: int, connection: sqlite3.Connection | None = None) -> list[IndexedFace]:
         """Return the faces associated with a user, given the user's key."""
@@ -280,9 +312,11 @@ class Faces:
             threshold: the minimum similarity, 0 to 100.
             limit: the maximum number of faces to return.
         """
+        hidden = self._lag.hidden()
         with self._lock:
-            nearest = nearest_keys(self._vectors, vector, threshold, limit)
-        faces = {face.key: face for face in self._select("f.key", list(nearest))}
+            nearest = nearest_keys(self._vectors, vector, threshold, limit + len(hidden))
+        shown = [key for key in nearest if key not in hidden][:limit]
+        faces = {face.key: face for face in self._select("f.key", shown)}
         return [
             FaceMatch(faces[key], similarity) for key, similarity in nearest.items() if key in faces
         ]

@@ -28,6 +28,7 @@ from localaws.rekognition.exceptions import (
     UnknownOperationException,
     ValidationException,
 )
+from localaws.rekognition.faces import Lag
 from localaws.rekognition.operations import Operations, ReadObject
 
 if TYPE_CHECKING:
@@ -95,8 +96,14 @@ class RekognitionApp:
         """
         self._engine.warm_up()
 
+    @property
+    def lag(self) -> Lag:
+        """How long listings and searches do not show a new face."""
+        return self._collections.lag
+
     def reset(self) -> None:
         """Delete all collections."""
+        self.lag.seconds = 0.0
         self._collections.clear()
 
     def close(self) -> None:
