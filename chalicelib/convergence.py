@@ -415,9 +415,9 @@ class _Run:
             PhotographNotKept: the face is lost.
         """
         if before is not None and _is_about(before, placeholder):
-            faces = self._records.faces(before.face_ids).values()
-            for face in faces:
-                if not self._force or self._is_there(face):
+            for face_id in before.face_ids:
+                face = self._records.face(face_id)
+                if face is not None and (not self._force or self._is_there(face)):
                     return face
         raise PhotographNotKept("The photograph was not kept. Its face is lost: register it again.")
 

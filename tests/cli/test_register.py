@@ -13,7 +13,7 @@ from localaws.middleware.faults import Fault
 from sample_photographs import as_jpeg, group, opened, photograph, resized
 from tests.cli.conftest import Faces
 from tests.support.paths import ROOT
-from tests.support.service import BUCKET, COLLECTION, Service, without_events
+from tests.support.service import BUCKET, Service, without_events
 
 
 def test_a_folder_is_registered_and_failures_are_listed(
@@ -263,7 +263,7 @@ def test_a_face_that_was_lost_comes_back_where_no_photographs_are_kept(
         faces("register", tmp_path, "--wait", 0)
         faces("check", "--repair")
         assert len(service.faces()) == 1
-        service.rekognition.delete_faces(CollectionId=COLLECTION, FaceIds=service.faces())
+        service.lose_face()
         lost = faces("check", "--repair", "--json")
         again = faces("register", tmp_path, "--wait", 0, "--json")
         faces("check", "--repair")

@@ -10,7 +10,7 @@ from chalicelib.indexing import create_index
 from chalicelib.messages import CreateIndexRequest
 from chalicelib.settings import Settings
 from sample_photographs import landscape, photograph, resized
-from tests.support.service import BUCKET, COLLECTION, Service
+from tests.support.service import BUCKET, Service
 
 KEY = "faces/obama/a.jpg"
 
@@ -107,22 +107,6 @@ def test_a_repair_keeps_the_faces_of_photographs_that_were_not_kept(
     service.assert_consistent()
 
 
-def lose_face(service: Service) -> None:
-    """Delete the face, which is not new, from the collection."""
-    (face_id,) = service.faces()
-    service.rekognition.delete_faces(CollectionId=COLLECTION, FaceIds=[face_id])
-    age(service, face_id)
-
-
-def age(service: Service, face_id: str) -> None:
-    """Let a face have been indexed long ago."""
-    service.table.update_item(
-        Key={"faceId": face_id},
-        UpdateExpression="SET indexedAt = :moment",
-        ExpressionAttributeValues={":moment": "2026-01-01T00:00:00+00:00"},
-    )
-
-
 def test_a_face_that_is_not_listed_is_not_deleted(service: Service, discarding: Converger) -> None:
     service.upload(KEY, photograph("obama.jpg"))
     discarding.converge(KEY, uuid4().hex)
@@ -147,7 +131,8 @@ def test_a_face_that_is_listed_again_is_not_lost(service: Service, discarding: C
     service.upload(KEY, photograph("obama.jpg"))
     discarding.converge(KEY, uuid4().hex)
     service.settle()
-    age(service, *service.photograph(KEY)["faceIds"])
+    (face_id,) = service.photograph(KEY)["faceIds"]  # type: ignore[index]
+    service.age_face(face_id)
     (failed,) = service.post("create-index", {"repair": True}).json()["failed"]
     service.aws.rekognition.lag.seconds = 0
 
@@ -161,7 +146,7 @@ def test_a_lost_face_has_to_be_registered_again(service: Service, discarding: Co
     service.upload(KEY, photograph("obama.jpg"))
     discarding.converge(KEY, uuid4().hex)
     service.settle()
-    lose_face(service)
+    service.lose_face()
 
     for _ in range(2):
         (failed,) = service.post("create-index", {"repair": True}).json()["failed"]
@@ -177,7 +162,7 @@ def test_a_lost_face_can_be_registered_over_http(service: Service, discarding: C
     service.settle()
     discarding.converge(key, uuid4().hex)
     service.settle()
-    lose_face(service)
+    service.lose_face()
     service.post("create-index", {"repair": True})
 
     assert service.register(photograph("obama.jpg"), **person).status_code == 200

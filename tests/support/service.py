@@ -94,6 +94,20 @@ class Service:
         """Return the record of a photograph."""
         return self.table.get_item(Key={"faceId": f"image#{key}"}).get("Item")
 
+    def lose_face(self) -> None:
+        """Delete the only face, which is not new, from the collection."""
+        (face_id,) = self.faces()
+        self.rekognition.delete_faces(CollectionId=COLLECTION, FaceIds=[face_id])
+        self.age_face(face_id)
+
+    def age_face(self, face_id: str) -> None:
+        """Let a face have been indexed long ago."""
+        self.table.update_item(
+            Key={"faceId": face_id},
+            UpdateExpression="SET indexedAt = :moment",
+            ExpressionAttributeValues={":moment": "2026-01-01T00:00:00+00:00"},
+        )
+
     def failed_events(self) -> list[dict[str, Any]]:
         """Return the events in the queue of failed events; they stay there."""
         url = self.sqs.get_queue_url(QueueName=FAILED_EVENTS)["QueueUrl"]
