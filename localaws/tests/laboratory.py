@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 
 from localaws.account import ACCOUNT_ID, REGION
 from localaws.server import EmbeddedAWS
+from localaws.services.lambda_.event_queue import Disorder
 
 TRUST = {
     "Version": "2012-10-17",
@@ -95,6 +96,9 @@ class Laboratory:
 
     def clear(self) -> None:
         """Delete everything that was made. A reset would read all of AWS's own policies again."""
+        self.aws.functions.disorder = Disorder()
+        self.aws.polling.falsely_empty = 0.0
+        self.aws.functions.event_sources.forget()
         self.aws.functions.drain()
         self.aws.deployed.stop()
         for backend in ("lambda", "apigateway", "dynamodb", "logs", "sqs", "cognito-idp"):

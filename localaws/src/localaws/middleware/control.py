@@ -13,21 +13,21 @@ import msgspec
 from msgspec import Meta
 from werkzeug.wrappers import Request, Response
 
-from localaws.middleware.faults import Fault, Faults
-from localaws.middleware.permissions import Permissions
-from localaws.rekognition.faces import Lag
+from localaws.middleware.faults import Fault
 from localaws.request import request_of
 from localaws.services.iam.identities import Identities
 from localaws.services.lambda_.event_queue import Disorder
-from localaws.services.lambda_.functions import Functions
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from localaws.server import EmbeddedAWS
 
 CONTROL = "/_localaws/"
 FAULTS = f"{CONTROL}faults"
 EVENTS = f"{CONTROL}events"
 LAG = f"{CONTROL}lag"
+POLLS = f"{CONTROL}polls"
 PERMISSIONS = f"{CONTROL}permissions"
 QUIET = f"{CONTROL}quiet"
 
@@ -37,7 +37,14 @@ class _Events(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 
     duplicates: Annotated[float, Meta(ge=0, le=1)] = 0.0
     most_delay: Annotated[float, Meta(ge=0)] = 0.0
+    dropped: Annotated[float, Meta(ge=0, le=1)] = 0.0
     seed: int | None = None
+
+
+class _Polls(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """Body of ``PUT /_localaws/polls``."""
+
+    falsely_empty: Annotated[float, Meta(ge=0, le=1)] = 0.0
 
 
 class _Lag(msgspec.Struct, forbid_unknown_fields=True):
@@ -52,29 +59,25 @@ class Control:
     ``POST /_localaws/faults`` scripts a list of :class:`Fault`, ``DELETE`` removes all faults,
     ``GET`` shows them. ``PUT /_localaws/events`` sets how events are delivered, for example
     ``{"duplicates": 0.2, "mostDelay": 3}``; ``{}`` restores one delivery without delay.
-    ``PUT /_localaws/lag`` sets how long Rekognition hides new faces, for example
-    ``{"seconds": 5}``.
+    With ``dropped``, some are never delivered. ``PUT /_localaws/polls`` sets how often short polls
+    of queues find nothing, for example ``{"falselyEmpty": 0.5}``. ``PUT /_localaws/lag`` sets how
+    long Rekognition hides new faces, for example ``{"seconds": 5}``.
     ``GET /_localaws/permissions`` shows the actions and resources that roles have used.
     ``GET /_localaws/quiet`` answers when all events are handled and all logs are written.
     """
 
-    def __init__(
-        self,
-        faults: Faults,
-        functions: Functions,
-        permissions: Permissions,
-        identities: Identities,
-        lag: Lag,
-    ) -> None:
-        self._lag = lag
+    def __init__(self, aws: "EmbeddedAWS", identities: Identities) -> None:
         self._identities = identities
-        self._faults = faults
-        self._functions = functions
-        self._permissions = permissions
+        self._faults = aws.faults
+        self._functions = aws.functions
+        self._permissions = aws.permissions
+        self._polling = aws.polling
+        self._lag = aws.rekognition.lag
         self._routes = {
             FAULTS: self._on_faults,
             EVENTS: self._on_events,
             LAG: self._on_lag,
+            POLLS: self._on_polls,
             PERMISSIONS: self._on_permissions,
             QUIET: self._on_quiet,
         }
@@ -119,9 +122,21 @@ class Control:
         if request.method == "PUT":
             wanted = msgspec.json.decode(request.get_data() or b"{}", type=_Events)
             generator = Random(wanted.seed)  # noqa: S311 - chance, not a secret
-            self._functions.disorder = Disorder(wanted.duplicates, wanted.most_delay, generator)
+            self._functions.disorder = Disorder(
+                wanted.duplicates, wanted.most_delay, wanted.dropped, generator
+            )
         disorder = self._functions.disorder
-        return {"duplicates": disorder.duplicates, "mostDelay": disorder.most_delay}
+        return {
+            "duplicates": disorder.duplicates,
+            "mostDelay": disorder.most_delay,
+            "dropped": disorder.dropped,
+        }
+
+    def _on_polls(self, request: Request) -> Any:
+        if request.method == "PUT":
+            wanted = msgspec.json.decode(request.get_data() or b"{}", type=_Polls)
+            self._polling.falsely_empty = wanted.falsely_empty
+        return {"falselyEmpty": self._polling.falsely_empty}
 
     def _on_lag(self, request: Request) -> Any:
         if request.method == "PUT":
