@@ -138,9 +138,13 @@ def index_photograph(event: S3Event) -> None:
     converge_now_or_later(event)
 
 
-@app.on_s3_event(bucket=settings.faces_bucket, events=["s3:ObjectRemoved:*"], prefix=PREFIX)
+@app.on_s3_event(
+    bucket=settings.faces_bucket,
+    events=["s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"],
+    prefix=PREFIX,
+)
 def unindex_photograph(event: S3Event) -> None:
-    """Remove the face of a photograph that was deleted from the bucket."""
+    """Remove the face of a photograph that somebody or a lifecycle rule deleted from the bucket."""
     converge_now_or_later(event)
 
 

@@ -19,8 +19,11 @@ from tests.infra.project import (
 )
 
 HANDLERS = {
-    "facial-recognition-prod-index_photograph": "s3:ObjectCreated:*",
-    "facial-recognition-prod-unindex_photograph": "s3:ObjectRemoved:*",
+    "facial-recognition-prod-index_photograph": ["s3:ObjectCreated:*"],
+    "facial-recognition-prod-unindex_photograph": [
+        "s3:ObjectRemoved:*",
+        "s3:LifecycleExpiration:*",
+    ],
 }
 WORK = "facial-recognition-prod-work"
 
@@ -113,8 +116,8 @@ def test_the_bucket_sends_events_about_photographs_only(deployed: ProjectCopy) -
     told = {
         c["LambdaFunctionArn"].rpartition(":")[2]: c for c in found["LambdaFunctionConfigurations"]
     }
-    assert {name: c["Events"] for name, c in told.items()} == {
-        name: [event] for name, event in HANDLERS.items()
+    assert {name: sorted(c["Events"]) for name, c in told.items()} == {
+        name: sorted(events) for name, events in HANDLERS.items()
     }
     [mapping] = boto3.client("lambda").list_event_source_mappings()["EventSourceMappings"]
     assert mapping["EventSourceArn"] == f"arn:aws:sqs:{REGION}:{ACCOUNT}:facial-recognition-work"
