@@ -101,13 +101,17 @@ class Laboratory:
         self.aws.functions.event_sources.forget()
         self.aws.functions.drain()
         self.aws.deployed.stop()
+        with self.aws.functions.event_sources.pause:
+            self._empty_backends()
+        self.aws.stacks.clear()
+        self.aws.permissions.asked.clear()
+
+    def _empty_backends(self) -> None:
         for backend in ("lambda", "apigateway", "dynamodb", "logs", "sqs", "cognito-idp"):
             moto.backends.get_backend(backend)[ACCOUNT_ID][REGION].reset()
         moto.backends.get_backend("s3")[ACCOUNT_ID]["aws"].reset()
         moto.backends.get_backend("sts")[ACCOUNT_ID]["aws"].reset()
         moto.backends.get_backend("iam")[ACCOUNT_ID]["aws"].roles.clear()
-        self.aws.stacks.clear()
-        self.aws.permissions.asked.clear()
 
     def role(self, *statements: Any, name: str = "role") -> str:
         """Make a role with a policy of these statements, and return its ARN."""

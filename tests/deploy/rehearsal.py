@@ -2,6 +2,7 @@
 
 import requests
 
+from app import PAUSES
 from sample_photographs import landscape, photograph, resized
 from tests.deploy.deployment import BUCKET, COLLECTION, TABLE, TIMEOUT, Deployment
 
@@ -96,7 +97,7 @@ def late_events(service: Deployment) -> None:
 def be_busy(service: Deployment) -> None:
     """Let AWS throttle, so that photographs go through the queue of work."""
     key = "faces/obama/busy.jpg"
-    service.throttle("IndexFaces", times=8)  # so often that work puts it back once
+    service.throttle("IndexFaces", times=2 + len(PAUSES))  # so often that work puts it back once
     service.upload(key, OBAMA_3)
     assert service.status(key) == "indexed"
     service.throttle("DeleteFaces", times=2)

@@ -213,8 +213,9 @@ class EmbeddedAWS:
         self.functions.event_sources.purge()
         self.functions.drain()
         self.deployed.stop()
-        BackendDict.reset()
-        reset_model_data()
+        with self.functions.event_sources.pause:
+            BackendDict.reset()
+            reset_model_data()
         if self._persistence is not None:
             self._persistence.clear()
         self.rekognition.reset()

@@ -70,6 +70,8 @@ class EventSources:
         """Running deliveries that have not received their messages yet."""
         self._known: set[EventSource] = set()
         """Sources whose queue was asked for its attributes, as AWS's pollers do."""
+        self.pause = threading.Lock()
+        """Hold it while moto's backends are emptied: meanwhile they have no attributes."""
         self._lock = threading.Lock()
         self._is_stopping = False
         self._deliveries = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="sqs")
@@ -145,7 +147,9 @@ class EventSources:
     def _watch(self) -> None:
         while not self._is_stopping:
             seen = self._polling.changes
-            self._polling.wait(seen, self._start_deliveries())
+            with self.pause:
+                seconds = self._start_deliveries()
+            self._polling.wait(seen, seconds)
 
     def _start_deliveries(self) -> float | None:
         """Start the deliveries that are due; return the seconds until the next one is due."""
