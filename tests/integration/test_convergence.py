@@ -65,7 +65,7 @@ class Histories(RuleBasedStateMachine):
         seed=st.integers(0, 2**32),
     )
     def start(self, duplicates: float, most_delay: float, seed: int) -> None:
-        self.service.aws.functions.disorder = Disorder(duplicates, most_delay, random=Random(seed))
+        self.service.aws.functions.disorder = Disorder(duplicates, most_delay, Random(seed))
 
     @rule(key=keys, image=images)
     def upload(self, key: str, image: str) -> None:
@@ -128,7 +128,7 @@ class Histories(RuleBasedStateMachine):
         """Handle all events, redrive those that failed, and check that everything agrees."""
         self.service.settle()
         self.service.aws.faults.clear()
-        failed = FailedEventsQueue(boto3.Session(), FAILED_EVENTS, app.work_queue())
+        failed = FailedEventsQueue(boto3.Session(), FAILED_EVENTS)
         for event in failed.receive():
             failed.redrive(event)
         self.service.settle()
