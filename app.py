@@ -158,9 +158,9 @@ def converge(event: S3Event) -> None:
     """Handle an event from S3; after an exception, Lambda retries it."""
     if is_folder(event.key):
         return
-    context: Any = event.context
     from chalicelib.pacing import retry
 
+    context: Any = event.context
     # Lambda retries an event under the same request id.
     try:
         with telemetry.photograph(context.aws_request_id, settings):

@@ -78,7 +78,7 @@ TAKE_OVER_AFTER = 3.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 """Seconds between two looks."""
 SHOWN_AFTER = timedelta(hours=1)
-"""Time after which a listing of the collection certainly shows a new face."""
+"""Time after which a face that a listing does not show counts as lost. AWS documents none."""
 
 
 class Unsettled(ServiceUnavailable):
