@@ -11,6 +11,7 @@ import boto3
 import pytest
 import requests
 
+import app
 from facial_recognition.infra.failed_events import FailedEventsQueue
 from localaws.credentials import AccessKey
 from processes import session_with
@@ -75,7 +76,8 @@ def test_nothing_is_left_of_a_person(faces: Faces, both: Service) -> None:
     assert "obama" not in json.dumps(both.items(), default=str)
     (face,) = both.rekognition.list_faces(CollectionId=COLLECTION)["Faces"]
     assert face["ExternalImageId"].startswith("biden:")
-    failed = FailedEventsQueue(boto3.Session(), FAILED_EVENTS).receive()
+    queue = FailedEventsQueue(boto3.Session(), FAILED_EVENTS, app.work_queue())
+    failed = queue.receive()
     assert [event.keys for event in failed] == [["faces/biden/x.jpg"]]
     assert both.whose(photograph("obama.jpg")) is None
     assert both.whose(photograph("biden.jpg")) == "biden"

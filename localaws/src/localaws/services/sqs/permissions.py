@@ -18,6 +18,7 @@ _ON_QUEUE: Final = {
     "DeleteMessageBatch": "DeleteMessage",
     "ChangeMessageVisibility": "ChangeMessageVisibility",
     "GetQueueAttributes": "GetQueueAttributes",
+    "GetQueueUrl": "GetQueueUrl",
 }
 
 
@@ -29,5 +30,6 @@ def needs(request: AWSRequest, environ: "WSGIEnvironment") -> Iterator[Need]:
     """
     if request.operation not in _ON_QUEUE:
         raise UnknownNeeds(f"sqs:{request.operation}")
-    queue = json_parameters(environ)["QueueUrl"].rpartition("/")[2]
+    parameters = json_parameters(environ)
+    queue = parameters.get("QueueName") or parameters["QueueUrl"].rpartition("/")[2]
     yield Need(f"sqs:{_ON_QUEUE[request.operation]}", arn("sqs", queue))
