@@ -1,22 +1,12 @@
 """A face recognition service: register photographs of people, verify later photographs of them."""
 
-import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache, wraps
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from chalice.app import (
-    Chalice,
-    CloudWatchEvent,
-    CORSConfig,
-    Rate,
-    Request,
-    Response,
-    S3Event,
-    SQSEvent,
-)
+from chalice.app import Chalice, CloudWatchEvent, CORSConfig, Rate, Request, Response, S3Event
 
 from chalicelib import clients, telemetry, verification
 from chalicelib.access import access, caller
@@ -38,7 +28,6 @@ from chalicelib.storage import Photographs
 
 if TYPE_CHECKING:
     from chalicelib.convergence import Converger
-    from chalicelib.work import Task, WorkQueue
 
 # A person may be waiting at a door for a verification. To keep cold starts short, modules that
 # /verify does not need are imported by the routes and handlers that need them.
@@ -58,11 +47,8 @@ CORS = CORSConfig(
     expose_headers=["Retry-After", "X-Request-Id"],
     max_age=600,
 )
-PAUSES = (0.3,) * 40
-"""Seconds before ``work`` tries a call again that AWS throttles. They are short, so that a call is
-waiting whenever Rekognition's quota has room; ``bench/quota.py`` measures it."""
-AT_ONCE = max(2, min(1000, math.ceil(settings.index_rate)))
-"""Functions that work on the queue at the same time; Lambda allows 2 to 1,000."""
+PAUSES = (0.5, 1.0, 2.0)
+"""Seconds before an event from S3 is tried again for which AWS is too busy."""
 CORS_HEADERS = CORS.get_access_control_headers()
 
 
@@ -135,26 +121,13 @@ def verify(request: Request) -> Response:
 @app.on_s3_event(bucket=settings.faces_bucket, events=["s3:ObjectCreated:*"], prefix=PREFIX)
 def index_photograph(event: S3Event) -> None:
     """Index a photograph that was uploaded to the bucket."""
-    converge_now_or_later(event)
+    converge(event)
 
 
-@app.on_s3_event(
-    bucket=settings.faces_bucket,
-    events=["s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"],
-    prefix=PREFIX,
-)
+@app.on_s3_event(bucket=settings.faces_bucket, events=["s3:ObjectRemoved:*"], prefix=PREFIX)
 def unindex_photograph(event: S3Event) -> None:
-    """Remove the face of a photograph that somebody or a lifecycle rule deleted from the bucket."""
-    converge_now_or_later(event)
-
-
-@app.on_sqs_message(queue=settings.work_queue, batch_size=1, maximum_concurrency=AT_ONCE)
-def work(event: SQSEvent) -> None:
-    """Converge a photograph for which AWS was too busy before."""
-    from chalicelib.work import Task
-
-    for message in event:
-        converge(Task.from_body(message.body), PAUSES)
+    """Remove the face of a photograph that was deleted from the bucket."""
+    converge(event)
 
 
 if settings.forget_after_days:
@@ -181,39 +154,17 @@ def converger() -> "Converger":
     return Converger(photographs, records, faces, trail, settings)
 
 
-@cache
-def work_queue() -> "WorkQueue":
-    """Return the queue of work of this stage."""
-    from chalicelib.work import WorkQueue
-
-    return WorkQueue(clients.sqs, settings.work_queue)
-
-
-def converge_now_or_later(event: S3Event) -> None:
+def converge(event: S3Event) -> None:
     """Handle an event from S3; after an exception, Lambda retries it."""
-    from chalicelib.work import Task
+    if is_folder(event.key):
+        return
+    from chalicelib.pacing import retry
 
-    if not is_folder(event.key):
-        context: Any = event.context
-        # Lambda retries an event under the same request id.
-        converge(Task.new(event.key, context.aws_request_id))
-
-
-def converge(task: "Task", pauses: Sequence[float] = ()) -> None:
-    """Converge a photograph; put it into the queue of work if AWS is too busy.
-
-    Args:
-        task: names the photograph.
-        pauses: seconds before each retry of a call that AWS throttles.
-    """
-    from chalicelib.pacing import is_passing
-
+    context: Any = event.context
+    # Lambda retries an event under the same request id.
     try:
-        with telemetry.photograph(task.attempt, settings):
-            converger().converge(task.key, task.attempt, pauses=pauses)
+        with telemetry.photograph(context.aws_request_id, settings):
+            retry(lambda: converger().converge(event.key, context.aws_request_id), PAUSES)
     except Exception as error:
-        if is_passing(error):
-            work_queue().put_back(task)
-            return
         # Lambda logs the text of an exception. AWS's texts often name the key, and so the person.
         raise RuntimeError(f"{type(error).__name__}: see the log") from None

@@ -155,14 +155,6 @@ BENCHMARKS = [
         bars("bulk", 1, "photographs per second"),
     ),
     Benchmark(
-        "quota",
-        "A big upload and a big removal within Rekognition's quotas",
-        "A simulation in virtual time, with the real handlers: 2,000 photographs are uploaded and"
-        " 2,000 others removed at once, and AWS throttles one call in five besides. At least 0.9 of"
-        " the quota of IndexFaces has to be used, and no call may list the collection.",
-        ("bench.quota",),
-    ),
-    Benchmark(
         "overhead",
         "Overhead of /verify",
         "The time of /verify without its calls to AWS, compared with a bare Chalice route that"

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_rekognition import RekognitionClient
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_sqs import SQSClient
 
 CONFIG = Config(
     # API Gateway gives up after 29 seconds. Three tries of a call that hangs fit into that.
@@ -69,10 +68,3 @@ def rekognition_once() -> "RekognitionClient":
     with _making:
         once = CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
         return _session().client("rekognition", config=once)
-
-
-@cache
-def sqs() -> "SQSClient":
-    """Return the client of Amazon SQS."""
-    with _making:
-        return _session().client("sqs", config=CONFIG)

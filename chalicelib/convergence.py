@@ -42,10 +42,9 @@ stays while the placeholder is there, and is removed with it.
 
 import random
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 
 from botocore.exceptions import ClientError
 from msgspec.structs import replace
@@ -67,7 +66,7 @@ from chalicelib.images import MAX_STORED_BYTES
 from chalicelib.items import TransactWriteItem
 from chalicelib.keys import PREFIX, person_of
 from chalicelib.models import FaceRecord, PhotographRecord, StoredPhotograph, now
-from chalicelib.outcomes import Outcome, is_same_registration, outcome_of, settled_outcome
+from chalicelib.outcomes import Outcome, outcome_of, settled_outcome
 from chalicelib.records import RecordChanged, Records
 from chalicelib.settings import Settings
 from chalicelib.storage import Photographs
@@ -78,14 +77,8 @@ TAKE_OVER_AFTER = 3.0
 """Seconds that a run waits for another attempt on the same content before it starts its own."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 """Seconds between two looks."""
-DELETE_PAUSES = 3
-"""Most retries of a throttled DeleteFaces. If it waited as long as IndexFaces, a big removal would
-hold all functions that work on the queue, and Rekognition's quota of IndexFaces would lie idle."""
 SHOWN_AFTER = timedelta(hours=1)
 """Time after which a face that a listing does not show counts as lost. AWS documents none."""
-
-
-R = TypeVar("R")
 
 
 class Unsettled(ServiceUnavailable):
@@ -112,13 +105,7 @@ class Converger:
         self.keep_photographs = settings.keep_photographs
 
     def converge(
-        self,
-        key: str,
-        attempt: str,
-        *,
-        force: bool = False,
-        stray: Collection[str] = (),
-        pauses: Sequence[float] = (),
+        self, key: str, attempt: str, *, force: bool = False, stray: Collection[str] = ()
     ) -> Outcome:
         """Bring the record and the face of one photograph in line with S3.
 
@@ -127,7 +114,6 @@ class Converger:
             attempt: id of the attempt. A retry passes the id of the call that was stopped.
             force: index the photograph even if everything seems right.
             stray: faces of the photograph that its record may not list.
-            pauses: seconds before each retry of a change of the collection that AWS throttles.
 
         Raises:
             Unsettled: the photograph kept changing, or other attempts on it did not end.
@@ -135,7 +121,7 @@ class Converger:
         """
         work = telemetry.current()
         work.person_id = person_of(key)
-        outcome = _Run(self, key, attempt, force=force, stray=stray, pauses=pauses).outcome()
+        outcome = _Run(self, key, attempt, force=force, stray=stray).outcome()
         work.outcome, work.code = outcome.change, outcome.code
         return outcome
 
@@ -144,14 +130,7 @@ class _Run:
     """One run of converge."""
 
     def __init__(
-        self,
-        converger: Converger,
-        key: str,
-        attempt: str,
-        *,
-        force: bool,
-        stray: Collection[str],
-        pauses: Sequence[float],
+        self, converger: Converger, key: str, attempt: str, *, force: bool, stray: Collection[str]
     ) -> None:
         self._photographs = converger.photographs
         self._records = converger.records
@@ -162,7 +141,6 @@ class _Run:
         self._key = key
         self._attempt = attempt
         self._force = force or bool(stray)
-        self._pauses = pauses
         self._started = time.monotonic()
         self._pause = FIRST_PAUSE
         self._has_started_attempt = False
@@ -280,8 +258,7 @@ class _Run:
     def _delete(self, face_ids: Collection[str]) -> None:
         if face_ids:
             self._has_deleted = True
-            pauses = self._pauses[:DELETE_PAUSES]
-            self._patiently(lambda: self._faces.delete(sorted(face_ids)), pauses)
+            self._faces.delete(sorted(face_ids))
 
     def _run_attempt(
         self, stored: StoredPhotograph | None, before: PhotographRecord | None
@@ -394,31 +371,16 @@ class _Run:
         """Index one version of the photograph."""
         person_id = person_of(self._key)
         assert person_id is not None
-        bucket = self._photographs.bucket
-        indexed = self._patiently(
-            lambda: self._faces.index(bucket, self._key, version, person_id), self._pauses
-        )
+        indexed = self._faces.index(self._photographs.bucket, self._key, version, person_id)
         self._unrecorded.add(indexed.face_id)
         return indexed
-
-    def _patiently(self, change: Callable[[], R], pauses: Sequence[float]) -> R:
-        """Change the collection, and try again after a pause if AWS throttles the call."""
-        for pause in pauses:
-            try:
-                return change()
-            except ClientError as error:
-                if not isinstance(as_problem(error), Throttled):
-                    raise
-                # A random part of the pause, so that not all retry at once.
-                time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
-        return change()
 
     def _audit_entries(
         self, before: PhotographRecord | None, settled: PhotographRecord
     ) -> list[TransactWriteItem]:
         """Return the write of an audit entry, if the change means anything for the person."""
         if settled.status == "indexed":
-            if before is not None and is_same_registration(before, settled):
+            if before is not None and _is_same_registration(before, settled):
                 return []
             event: Event = "registered"
         elif before is not None and before.face_ids and not settled.face_ids:
@@ -463,6 +425,15 @@ class _Run:
         """Return whether a face seems to be in the collection; a listing may not show a new one."""
         age = datetime.now(UTC) - datetime.fromisoformat(face.indexed_at)
         return age < SHOWN_AFTER or bool(self._faces.present([face.face_id]))
+
+
+def _is_same_registration(before: PhotographRecord, settled: PhotographRecord) -> bool:
+    """Return whether an indexed photograph was indexed before, with the same consent."""
+    return (before.status, before.etag, before.consent) == (
+        settled.status,
+        settled.etag,
+        settled.consent,
+    )
 
 
 def _is_about(record: PhotographRecord | None, stored: StoredPhotograph) -> bool:

@@ -46,12 +46,3 @@ def outcome_of(record: PhotographRecord) -> Outcome:
     if record.status == "rejected":
         return Outcome("rejected", code=record.reason or "", detail=record.detail or "")
     return Outcome("removed")
-
-
-def is_same_registration(before: PhotographRecord, settled: PhotographRecord) -> bool:
-    """Return whether an indexed photograph was indexed before, with the same consent."""
-    return (before.status, before.etag, before.consent) == (
-        settled.status,
-        settled.etag,
-        settled.consent,
-    )

@@ -9,9 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import TypeVar
 
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ClientError
 
 from chalicelib import telemetry
 from chalicelib.errors import ServiceUnavailable, Throttled, as_problem
@@ -62,7 +63,9 @@ class PacedExecutor:
                         yield from _finished(running)
                     time.sleep(max(0.0, self._next_start - time.monotonic()))
                     self._next_start = max(self._next_start, time.monotonic()) + self._interval
-                    future = threads.submit(self._try, in_context, item, is_stopping)
+                    future = threads.submit(
+                        retry, partial(in_context, item), self._pauses, is_stopping
+                    )
                     running[future] = item
                 while running:
                     yield from _finished(running)
@@ -71,25 +74,34 @@ class PacedExecutor:
                 for future in running:
                     future.cancel()
 
-    def _try(self, work: Callable[[T], R], item: T, is_stopping: threading.Event) -> R:
-        for pause in self._pauses:
-            try:
-                return work(item)
-            except Exception as error:
-                if not is_passing(error):
-                    raise
-                # A random part of the pause, so that the threads do not retry all at once.
-                if is_stopping.wait(pause * random.uniform(0.5, 1.0)):  # noqa: S311
-                    raise
-        return work(item)
+
+def retry(
+    work: Callable[[], R], pauses: Sequence[float], is_stopping: threading.Event | None = None
+) -> R:
+    """Call a function until it succeeds, but no longer if its error will not pass.
+
+    Args:
+        work: the function.
+        pauses: seconds before each retry.
+        is_stopping: ends a pause, and the retries.
+    """
+    is_stopping = is_stopping or threading.Event()
+    for pause in pauses:
+        try:
+            return work()
+        except (ClientError, ServiceUnavailable) as error:
+            if not _is_passing(error):
+                raise
+            # A random part of the pause, so that not all retry at once.
+            if is_stopping.wait(pause * random.uniform(0.5, 1.0)):  # noqa: S311
+                raise
+    return work()
 
 
-def is_passing(error: Exception) -> bool:
-    """Return whether the same call may succeed later: AWS is too busy, or did not answer."""
-    if isinstance(error, (ServiceUnavailable, HTTPClientError)):
+def _is_passing(error: ClientError | ServiceUnavailable) -> bool:
+    """Return whether the same call may succeed later."""
+    if isinstance(error, ServiceUnavailable):
         return True
-    if not isinstance(error, ClientError):
-        return False
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return isinstance(as_problem(error), Throttled) or status >= 500
 

@@ -30,9 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     failed_events_queue: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_\-]{1,80}$")] = (
         "facial-recognition-failed-events"
     )
-    """SQS queue of the events that failed at every try. AWS fills it, not the application."""
-    work_queue: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_\-]{1,80}$")] = "facial-recognition-work"
-    """SQS queue of the photographs that are converged later, because AWS was too busy."""
+    """SQS queue of the events that failed at every try. Lambda fills it, not the application."""
 
     auth: Literal["api-key", "iam", "cognito", "none"] = "api-key"
     """Who may call the API."""
@@ -60,8 +58,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
 
     index_rate: Annotated[float, Meta(gt=0)] = 10.0
     """Most photographs per second that ``/create-index`` converges. Each needs one IndexFaces, of
-    which Rekognition allows 5 to 50 per second, depending on the region. As many functions work on
-    the queue at the same time."""
+    which Rekognition allows 5 to 50 per second, depending on the region."""
     attempt_seconds: Annotated[float, Meta(gt=0)] = 60.0
     """Seconds after which an attempt at indexing cannot be in progress any more. Not less than the
     timeout of any function that indexes."""

@@ -17,9 +17,8 @@ from tests.support.service import Service
 
 @pytest.fixture(scope="session")
 def aws() -> Iterator[EmbeddedAWS]:
-    """The embedded AWS. It retries failed functions after 0.05 seconds, and delays no message."""
+    """The embedded AWS. It retries failed functions after 0.05 seconds."""
     with EmbeddedAWS(retry_delays=(0.05, 0.05)) as aws:
-        aws.polling.longest_delay = 0
         yield aws
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import boto3
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
@@ -11,6 +12,7 @@ from chalicelib.keys import folder_of
 from chalicelib.pacing import PacedExecutor
 from facial_recognition.cli.errors import CannotDo
 from facial_recognition.cli.stage import OpenStage
+from facial_recognition.infra.failed_events import FailedEventsQueue
 
 RATE = 100.0
 """Photographs started per second; none of them is indexed."""
@@ -54,7 +56,7 @@ def forget(
     Raises:
         CannotDo: somebody stored something of the person meanwhile.
     """
-    events = _drop_failed_events(stage, folder_of(person_id))
+    events = _drop_failed_events(stage.settings.failed_events_queue, folder_of(person_id))
     executor = PacedExecutor(RATE)
     if forgetting.forget(stage.converger, [person_id], stage.operator, executor, advance):
         raise CannotDo(
@@ -65,10 +67,10 @@ def forget(
     return Forgotten(person_id, removed)
 
 
-def _drop_failed_events(stage: OpenStage, folder: str) -> int:
+def _drop_failed_events(name: str, folder: str) -> int:
     """Delete the failed events about photographs in a folder, and return their number."""
     try:
-        queue = stage.failed_events()
+        queue = FailedEventsQueue(boto3.Session(), name)
     except ClientError as error:
         if "NonExistentQueue" in error.response["Error"]["Code"]:
             return 0

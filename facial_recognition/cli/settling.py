@@ -41,7 +41,6 @@ def wait_until_indexed(
             for record in found.values()
             if record.status != "registered"
             and not record.running
-            and not record.is_doubtful
             and record.attempts != outdated.get(record.image_key)
         ]
         for record in done:

@@ -14,9 +14,7 @@ from chalicelib.faces import Faces
 from chalicelib.records import Records
 from chalicelib.settings import Settings
 from chalicelib.storage import Photographs
-from chalicelib.work import WorkQueue
 from facial_recognition.infra import stages
-from facial_recognition.infra.failed_events import FailedEventsQueue
 
 
 class OpenStage:
@@ -47,15 +45,6 @@ class OpenStage:
         self.converger = Converger(
             self.photographs, self.records, self.faces, self.audit, self.settings
         )
-
-    def failed_events(self) -> FailedEventsQueue:
-        """Return the queue of failed events.
-
-        Raises:
-            botocore.exceptions.ClientError: there is no such queue, or AWS refuses the call.
-        """
-        work = WorkQueue(clients.sqs, self.settings.work_queue)
-        return FailedEventsQueue(boto3.Session(), self.settings.failed_events_queue, work)
 
     @cached_property
     def operator(self) -> str:

@@ -1,6 +1,5 @@
 """Adopt data resources that somebody made by hand."""
 
-import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,7 @@ def adopt(session: boto3.Session, settings: Settings, report: Report) -> str:
     """Check the bucket and the table of a stage, and make whatever else is missing.
 
     Nothing is removed and no data changes. The table gets its index. The collection, the table of
-    the audit trail and the queues are made as the data template describes them.
+    the audit trail and the queue of failed events are made as the data template describes them.
 
     Args:
         session: of the account and region.
@@ -35,7 +34,7 @@ def adopt(session: boto3.Session, settings: Settings, report: Report) -> str:
         report: called with each line for the operator.
 
     Returns:
-        The ARN of the queue of failed events.
+        The queue's ARN.
 
     Raises:
         NotAdoptable: the bucket or the table is missing or cannot be used.
@@ -45,9 +44,7 @@ def adopt(session: boto3.Session, settings: Settings, report: Report) -> str:
     _adopt_table(session.client("dynamodb"), settings.faces_table, report)
     _ensure_audit_table(session.client("dynamodb"), settings.faces_audit_table, report)
     _adopt_collection(session, settings.faces_collection, report)
-    failed = _ensure_queue(session, settings.failed_events_queue, "FailedEvents", report)
-    _ensure_queue(session, settings.work_queue, "Work", report, failed)
-    return failed
+    return _ensure_queue(session, settings.failed_events_queue, report)
 
 
 def _adopt_bucket(session: boto3.Session, bucket: str, report: Report) -> None:
@@ -158,30 +155,16 @@ def _ensure_backups(dynamodb: "DynamoDBClient", table: str, wanted: Any) -> None
         dynamodb.update_continuous_backups(TableName=table, PointInTimeRecoverySpecification=wanted)
 
 
-def _ensure_queue(
-    session: boto3.Session, queue: str, resource: str, report: Report, failed: str = ""
-) -> str:
-    """Make a queue unless it exists, and return its ARN.
-
-    Args:
-        session: of the account and region.
-        queue: its name.
-        resource: of the data template, which describes the queue.
-        report: called with each line for the operator.
-        failed: ARN of the queue for its messages that fail.
-    """
+def _ensure_queue(session: boto3.Session, queue: str, report: Report) -> str:
     sqs = session.client("sqs")
     try:
         url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
         report(f"queue {queue}: found")
     except sqs.exceptions.QueueDoesNotExist:
-        described = data.properties(resource)
-        if failed:
-            described["RedrivePolicy"]["deadLetterTargetArn"] = failed
+        described = data.properties("FailedEvents")
         attributes: Any = {
-            name: value if isinstance(value, str) else json.dumps(value)
-            for name, value in described.items()
-            if name != "QueueName"
+            name: str(described[name]).lower()
+            for name in ("MessageRetentionPeriod", "SqsManagedSseEnabled")
         }
         url = sqs.create_queue(QueueName=queue, Attributes=attributes)["QueueUrl"]
         report(f"queue {queue}: made")

@@ -18,14 +18,7 @@ from facial_recognition.infra.stacks import DeployedStack
 
 TEMPLATE = Path(__file__).with_name("data.yaml")
 
-NAMES = (
-    "BucketName",
-    "TableName",
-    "AuditTableName",
-    "CollectionId",
-    "FailedEventsQueue",
-    "WorkQueue",
-)
+NAMES = ("BucketName", "TableName", "AuditTableName", "CollectionId", "FailedEventsQueue")
 """The parameters that name resources."""
 
 
@@ -73,7 +66,6 @@ def parameters(
         "AuditTableName": settings.faces_audit_table,
         "CollectionId": settings.faces_collection,
         "FailedEventsQueue": settings.failed_events_queue,
-        "WorkQueue": settings.work_queue,
         "CorsOrigin": settings.cors_origin,
         "Alarms": str(alarms).lower(),
         "AlarmEmail": alarm_email,

@@ -59,7 +59,6 @@ def deploy_stage(name: str, given: DeployOptions, reporter: Reporter) -> str:
         # The name is checked before any file of the new stage is written.
         bucket_name(StageConfig("prod").api_name, name, locate(session))
         stage = StageConfig.create(name)
-    stage.complete()
     options.apply(given, stage)
     return Deploy(session, stage, reporter).run()
 
@@ -145,7 +144,6 @@ class Deploy:
         environment["FACES_AUDIT_TABLE"] = made["AuditTableName"]
         environment["FACES_COLLECTION"] = made["CollectionId"]
         environment["FAILED_EVENTS_QUEUE"] = made["FailedEventsQueue"]
-        environment["WORK_QUEUE"] = made["WorkQueue"]
         return made["FailedEventsArn"]
 
     def _update_configuration(self) -> None:
@@ -164,22 +162,19 @@ class Deploy:
             file.write_text(json.dumps(policy, indent=2) + "\n")
 
     def _reserve_concurrency(self) -> None:
-        """Reserve as many executions for the S3 handlers as their quotas can use."""
-        functions = self._stage.config["lambda_functions"]
-        for handler in self._stage.handlers:
-            functions[handler].pop("reserved_concurrency", None)
+        """Reserve as many executions for indexing as stay within the quota of IndexFaces."""
+        handler = self._stage.config["lambda_functions"]["index_photograph"]
+        handler.pop("reserved_concurrency", None)
         if self._is_left_out("concurrency"):
             return
         concurrency = quotas.concurrency_for(self._settings().index_rate)
-        names = [self._stage.function_name(handler) for handler in self._stage.handlers]
-        if quotas.may_reserve(self._session, names, concurrency):
-            for handler in self._stage.handlers:
-                functions[handler]["reserved_concurrency"] = concurrency
+        function = self._stage.function_name("index_photograph")
+        if quotas.may_reserve(self._session, function, concurrency):
+            handler["reserved_concurrency"] = concurrency
         else:
             self._report(
                 "  warning: this account has too few concurrent executions to reserve"
-                f" {len(names)} times {concurrency}: {OPTIONAL_STEPS['concurrency']}. Ask Service"
-                " Quotas for more."
+                f" {concurrency}: {OPTIONAL_STEPS['concurrency']}. Ask Service Quotas for more."
             )
 
     def _deploy_application(self) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from typing import Any
 import boto3
 
 from facial_recognition.checkout import ROOT
-from facial_recognition.infra.stages import API, FORGET, WORK, StageConfig
+from facial_recognition.infra.stages import API, FORGET, StageConfig
 
 Resource = dict[str, Any]
 """A resource in Chalice's note: its name in the note, its type, and its names and ARNs in AWS."""
@@ -97,7 +97,7 @@ class DeployedResources:
         Yields:
             The name in the note, and the resource; None where it does not exist.
         """
-        for handler in (*self._stage.handlers, WORK, FORGET, API):
+        for handler in (*self._stage.handlers, FORGET, API):
             if self._stage.config.get("manage_iam_role", True):
                 yield f"{handler}_role", self._role(handler)
             function = self._function(handler)
@@ -105,8 +105,6 @@ class DeployedResources:
             if handler == FORGET:
                 # Without the function there is no rule. Not asking for it saves a permission.
                 yield f"{handler}-event", self._rule(handler) if function else None
-            elif handler == WORK:
-                yield f"{handler}-sqs-event-source", self._mapping(handler) if function else None
             elif handler != API:
                 yield f"{handler}-s3event", self._notification(handler)
         yield "rest_api", self._rest_api()
@@ -146,22 +144,6 @@ class DeployedResources:
             "resource_type": "cloudwatch_event",
             "rule_name": rule,
         }
-
-    def _mapping(self, handler: str) -> Resource | None:
-        """Look up the mapping of a queue to the function of a handler."""
-        name = self._stage.function_name(handler)
-        pages = self._session.client("lambda").get_paginator("list_event_source_mappings")
-        for page in pages.paginate(FunctionName=name):
-            for mapping in page["EventSourceMappings"]:
-                return {
-                    "name": f"{handler}-sqs-event-source",
-                    "resource_type": "sqs_event",
-                    "queue_arn": mapping["EventSourceArn"],
-                    "event_uuid": mapping["UUID"],
-                    "queue": mapping["EventSourceArn"].rpartition(":")[2],
-                    "lambda_arn": mapping["FunctionArn"],
-                }
-        return None
 
     def _notification(self, handler: str) -> Resource | None:
         noted = next((r for r in self.resources() if r["name"] == f"{handler}-s3event"), None)

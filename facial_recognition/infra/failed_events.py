@@ -1,77 +1,61 @@
 """The queue of failed events: look at them, and give them back to their functions.
 
-Lambda puts an event of S3 into the queue when every try to handle it failed, and SQS a task of the
-queue of work. A redrive gives it back, and it is tried three times again. What fails again comes
-back into the queue. A photograph may be handled twice without harm, so a redrive can be stopped at
+Lambda puts an event into the queue when every try to handle it failed. A redrive gives it back to
+the function that failed, and Lambda tries it three times again. An event that fails again comes
+back into the queue. A function may get an event twice without harm, so a redrive can be stopped at
 any time and no event is lost.
 """
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote_plus
 
 import boto3
-from msgspec.structs import replace
-
-from chalicelib.work import Task, WorkQueue
-from facial_recognition.infra.stages import WORK
 
 BATCH = 10
-WAIT = 2
-"""Seconds that a poll of the queue waits for messages."""
 
 
 @dataclass(frozen=True)
 class FailedEvent:
-    """An event or a task whose every try failed, and its place in the queue."""
+    """An event whose every try failed, and its place in the queue."""
 
     receipt: str
     time: str
     """ISO 8601, in UTC."""
     function_arn: str
-    """Without the version; empty for a task."""
+    """Without the version."""
     error: str
     payload: dict[str, Any]
-    """The event; empty for a task."""
-    task: Task | None = None
 
     @property
     def function_name(self) -> str:
         """The function that failed."""
-        return WORK if self.task else self.function_arn.rpartition(":")[2]
+        return self.function_arn.rpartition(":")[2]
 
     @property
     def keys(self) -> list[str]:
-        """The keys of the photographs."""
-        if self.task:
-            return [self.task.key]
+        """The keys of the event's photographs."""
         records = self.payload.get("Records", [])
         return [unquote_plus(record["s3"]["object"]["key"]) for record in records]
 
 
 class FailedEventsQueue:
-    """The queue of failed events.
+    """The queue of failed events, which is the on-failure destination of the event handlers."""
 
-    It is the on-failure destination of the event handlers, and the dead-letter queue of the work.
-    """
-
-    def __init__(self, session: boto3.Session, name: str, work: WorkQueue) -> None:
+    def __init__(self, session: boto3.Session, name: str) -> None:
         """Look up the queue.
 
         Args:
             session: of the account and region.
             name: the queue's name.
-            work: gets tasks back.
 
         Raises:
             botocore.exceptions.ClientError: there is no such queue, or AWS refuses the call.
         """
         self._sqs = session.client("sqs")
         self._lambda = session.client("lambda")
-        self._work = work
         self._url = self._sqs.get_queue_url(QueueName=name)["QueueUrl"]
 
     def events(self) -> list[FailedEvent]:
@@ -91,17 +75,21 @@ class FailedEventsQueue:
         """Yield the events; the queue hides each from other receivers for a minute."""
         while messages := self._batch():
             for message in messages:
-                yield _failed_event(message)
+                record = json.loads(message["Body"])
+                yield FailedEvent(
+                    receipt=message["ReceiptHandle"],
+                    time=record["timestamp"],
+                    function_arn=record["requestContext"]["functionArn"].removesuffix(":$LATEST"),
+                    error=record.get("responsePayload", {}).get("errorMessage", ""),
+                    payload=record["requestPayload"],
+                )
 
     def redrive(self, event: FailedEvent) -> None:
         """Give an event back to its function, and then delete it from the queue."""
-        if event.task:
-            self._work.put(replace(event.task, tries=0))
-        else:
-            payload = json.dumps(event.payload).encode()
-            self._lambda.invoke(
-                FunctionName=event.function_arn, InvocationType="Event", Payload=payload
-            )
+        payload = json.dumps(event.payload).encode()
+        self._lambda.invoke(
+            FunctionName=event.function_arn, InvocationType="Event", Payload=payload
+        )
         self.discard(event)
 
     def discard(self, event: FailedEvent) -> None:
@@ -115,33 +103,7 @@ class FailedEventsQueue:
         )
 
     def _batch(self) -> Any:
-        # A short poll may find nothing although there are messages.
         answer = self._sqs.receive_message(
-            QueueUrl=self._url,
-            MaxNumberOfMessages=BATCH,
-            VisibilityTimeout=60,
-            WaitTimeSeconds=WAIT,
-            AttributeNames=["SentTimestamp"],
+            QueueUrl=self._url, MaxNumberOfMessages=BATCH, VisibilityTimeout=60
         )
         return answer.get("Messages", [])
-
-
-def _failed_event(message: Any) -> FailedEvent:
-    body = json.loads(message["Body"])
-    if "requestPayload" not in body:
-        sent = int(message["Attributes"]["SentTimestamp"]) / 1000
-        return FailedEvent(
-            receipt=message["ReceiptHandle"],
-            time=datetime.fromtimestamp(sent, UTC).isoformat(timespec="milliseconds"),
-            function_arn="",
-            error="the log of the function tells why",
-            payload={},
-            task=Task.from_body(message["Body"]),
-        )
-    return FailedEvent(
-        receipt=message["ReceiptHandle"],
-        time=body["timestamp"],
-        function_arn=body["requestContext"]["functionArn"].removesuffix(":$LATEST"),
-        error=body.get("responsePayload", {}).get("errorMessage", ""),
-        payload=body["requestPayload"],
-    )

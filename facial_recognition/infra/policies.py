@@ -33,8 +33,7 @@ class ResourceNames:
         }
         """By the ``Sid`` of the statements about them."""
         self.collection = settings.faces_collection
-        self.queues = {"FailedEvents": settings.failed_events_queue, "Work": settings.work_queue}
-        """By the ``Sid`` of the statements about them."""
+        self.queue = settings.failed_events_queue
 
 
 def with_names_of(policy: Policy, names: ResourceNames, function: str) -> Policy:
@@ -72,7 +71,7 @@ def _with_name(arn: str, sid: str, names: ResourceNames, function: str) -> str:
         case "rekognition":
             resource = f"collection/{names.collection}"
         case "sqs":
-            resource = names.queues[sid]
+            resource = names.queue
         case "logs":
             group = f"log-group:/aws/lambda/{function}"
             resource = re.sub(r"^log-group:/aws/lambda/[^:*]+", group, resource)

@@ -1,7 +1,5 @@
 """The quotas of AWS that limit how fast a stage can index."""
 
-import math
-from collections.abc import Sequence
 from contextlib import suppress
 
 import boto3
@@ -9,6 +7,8 @@ import boto3
 from facial_recognition.infra.reporting import Report
 from facial_recognition.infra.stages import StageConfig
 
+SECONDS_TO_INDEX = 0.5
+"""Least time that the handler takes for a photograph; most of it is IndexFaces."""
 FAST_REGIONS = ("eu-west-1", "us-east-1", "us-west-2")
 """Regions in which Rekognition allows 50 IndexFaces a second by default; elsewhere it is 5.
 
@@ -32,26 +32,21 @@ def limit_index_rate(stage: StageConfig, region: str, report: Report) -> None:
 
 
 def concurrency_for(index_rate: float) -> int:
-    """Return how many executions a handler of events needs within a rate per second.
-
-    A photograph takes less than a second. What is too much for Rekognition goes into the queue of
-    work, so the handler needs some executions more than the rate would allow it.
-    """
-    return max(2, math.ceil(index_rate))
+    """Return how many photographs can be indexed at once within a rate per second."""
+    return max(1, int(index_rate * SECONDS_TO_INDEX))
 
 
-def may_reserve(session: boto3.Session, functions: Sequence[str], concurrency: int) -> bool:
-    """Return whether functions can reserve executions; in a new account they often cannot.
+def may_reserve(session: boto3.Session, function: str, concurrency: int) -> bool:
+    """Return whether a function can reserve this many executions; in a new account it often cannot.
 
     Args:
         session: of the account and region.
-        functions: the functions' names; what they have reserved already counts as free.
-        concurrency: the executions that each of them is to reserve.
+        function: the function's name; what it has reserved already counts as free.
+        concurrency: the executions to reserve.
     """
     client = session.client("lambda")
     free = client.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"]
-    for function in functions:
-        with suppress(client.exceptions.ResourceNotFoundException):  # it is not deployed yet
-            found = client.get_function_concurrency(FunctionName=function)
-            free += found.get("ReservedConcurrentExecutions", 0)
-    return free - len(functions) * concurrency >= UNRESERVED
+    with suppress(client.exceptions.ResourceNotFoundException):  # it is not deployed yet
+        found = client.get_function_concurrency(FunctionName=function)
+        free += found.get("ReservedConcurrentExecutions", 0)
+    return free - concurrency >= UNRESERVED

@@ -15,8 +15,6 @@ API = "api_handler"
 """Chalice's name of the function that answers HTTP requests."""
 FORGET = "forget_unverified"
 """The function that runs daily on stages that forget people who are not verified any more."""
-WORK = "work"
-"""The function that works on the queue of photographs to converge."""
 KEY_FILE = "AWS_SHARED_CREDENTIALS_FILE"
 CREDENTIALS = frozenset(
     {
@@ -41,7 +39,6 @@ _RESOURCE_NAMES = {
     "FACES_AUDIT_TABLE": "face-audit",
     "FACES_COLLECTION": "face-collection",
     "FAILED_EVENTS_QUEUE": "facial-recognition-failed-events",
-    "WORK_QUEUE": "facial-recognition-work",
 }
 """The variables that name a stage's resources. The names of a new stage begin with these."""
 
@@ -84,32 +81,15 @@ class StageConfig:
         for variable, default in _RESOURCE_NAMES.items():
             environment[variable] = f"{default}-{name}"
         environment["METRICS"] = name
+        for part in _stage_and_functions(stage):
+            if "iam_policy_file" in part:
+                before = part["iam_policy_file"]
+                part["iam_policy_file"] = before.replace(f"-{_MODEL}", f"-{name}", 1)
+                policy = (model._directory / before).read_text()
+                (model._directory / part["iam_policy_file"]).write_text(policy)
         model._document["stages"][name] = stage
         model.save()
-        made = cls(name, directory)
-        for part in _stage_and_functions(made.config):
-            made._copy_policy(part)
-        made.save()
-        return made
-
-    def complete(self) -> None:
-        """Add what a newer version of the application needs, and the stage does not have yet."""
-        model = self._document["stages"][_MODEL]
-        for variable, default in _RESOURCE_NAMES.items():
-            self.environment.setdefault(variable, f"{default}-{self.name}")
-        functions = self.config.setdefault("lambda_functions", {})
-        for name, function in model["lambda_functions"].items():
-            if name not in functions:
-                functions[name] = deepcopy(function)
-                self._copy_policy(functions[name])
-
-    def _copy_policy(self, part: dict[str, Any]) -> None:
-        """Give a part of the configuration that was copied from the model a policy of its own."""
-        before = part.get("iam_policy_file")
-        if before is not None:
-            part["iam_policy_file"] = before.replace(f"-{_MODEL}", f"-{self.name}", 1)
-            policy = (self._directory / before).read_text()
-            (self._directory / part["iam_policy_file"]).write_text(policy)
+        return cls(name, directory)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -137,13 +117,13 @@ class StageConfig:
     def handlers(self) -> list[str]:
         """Names of the S3 handlers, as in the application."""
         configured = self.config.get("lambda_functions", {})
-        return [name for name in configured if name not in (API, FORGET, WORK)]
+        return [name for name in configured if name not in (API, FORGET)]
 
     @property
     def functions(self) -> list[str]:
         """Names of all functions of the stage, as in the application."""
         forgets = Settings.from_environment(self.environment).forget_after_days
-        return [API, *self.handlers, WORK, *([FORGET] if forgets else [])]
+        return [API, *self.handlers, *([FORGET] if forgets else [])]
 
     def function_name(self, handler: str) -> str:
         """Return the name that Chalice gives to the function of a handler."""
@@ -155,7 +135,7 @@ class StageConfig:
         default = self.config.get("iam_policy_file", f"policy-{self.name}.json")
         return {
             name: self._directory / functions.get(name, {}).get("iam_policy_file", default)
-            for name in [API, *self.handlers, WORK, FORGET]
+            for name in [API, *self.handlers, FORGET]
         }
 
     def save(self) -> None:

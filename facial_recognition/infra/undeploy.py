@@ -91,7 +91,6 @@ def delete_all_data(session: boto3.Session, stage: StageConfig, reporter: Report
         (settings.faces_table, _delete_table),
         (settings.faces_audit_table, _delete_table),
         (settings.faces_collection, _delete_collection),
-        (settings.work_queue, _delete_queue),
         (settings.failed_events_queue, _delete_queue),
     ):
         try:

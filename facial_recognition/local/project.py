@@ -7,7 +7,7 @@ from typing import Any
 
 import boto3
 import botocore.session
-from chalice.app import Chalice, Rate, S3EventConfig, ScheduledEventConfig, SQSEventConfig
+from chalice.app import Chalice, Rate, S3EventConfig, ScheduledEventConfig
 from chalice.cli.factory import CLIFactory
 from chalice.config import Config
 
@@ -20,7 +20,6 @@ from localaws.server import EmbeddedAWS, clear_environment
 from localaws.services.cloudformation import Template, create_resources
 from localaws.services.lambda_.event_queue import CONCURRENCY, Event
 from localaws.services.lambda_.functions import Handler
-from localaws.services.sqs.event_sources import USUAL_CONCURRENCY, EventSource
 
 
 class Project:
@@ -50,12 +49,11 @@ class Project:
         # One more than for events, so that an API call need not wait for all of them.
         self.workers = Workers(directory, os.environ, size=CONCURRENCY + 1)
         self._s3 = [s for s in self.app.event_sources if isinstance(s, S3EventConfig)]
-        self._sqs = [s for s in self.app.event_sources if isinstance(s, SQSEventConfig)]
         self._scheduled = [s for s in self.app.event_sources if isinstance(s, ScheduledEventConfig)]
 
     def functions(self) -> dict[str, Handler]:
         """Return handlers for the project's Lambda functions, by the functions' names."""
-        names = [APP, *(source.name for source in (*self._s3, *self._sqs, *self._scheduled))]
+        names = [APP, *(source.name for source in (*self._s3, *self._scheduled))]
         return {self.function_name(name): self._function(name) for name in names}
 
     def subscribe(self) -> None:
@@ -77,18 +75,6 @@ class Project:
                 Bucket=bucket,
                 NotificationConfiguration={"LambdaFunctionConfigurations": functions},
             )
-
-    def event_sources(self) -> list[EventSource]:
-        """Return the queues whose messages the project's functions get."""
-        return [
-            EventSource(
-                source.queue or "",
-                self.function_name(source.name),
-                source.batch_size,
-                source.maximum_concurrency or USUAL_CONCURRENCY,
-            )
-            for source in self._sqs
-        ]
 
     def schedule(self) -> None:
         """Let EventBridge run the project's scheduled functions, as a deploy does."""
@@ -136,8 +122,6 @@ def install(aws: EmbeddedAWS, directory: str, stage: str = "dev") -> Project:
     aws.attach(project.workers)
     aws.functions.add(project.functions(), on_failure=FailedEvents())
     set_up(project)
-    for source in project.event_sources():
-        aws.functions.event_sources.add(source, _session("lambda").client("sqs"))
     return project
 
 

@@ -19,7 +19,6 @@ from botocore.exceptions import ClientError
 
 from localaws.account import ACCOUNT_ID, REGION
 from localaws.server import EmbeddedAWS
-from localaws.services.lambda_.event_queue import Disorder
 
 TRUST = {
     "Version": "2012-10-17",
@@ -96,22 +95,15 @@ class Laboratory:
 
     def clear(self) -> None:
         """Delete everything that was made. A reset would read all of AWS's own policies again."""
-        self.aws.functions.disorder = Disorder()
-        self.aws.polling.falsely_empty = 0.0
-        self.aws.functions.event_sources.forget()
         self.aws.functions.drain()
         self.aws.deployed.stop()
-        with self.aws.functions.event_sources.pause:
-            self._empty_backends()
-        self.aws.stacks.clear()
-        self.aws.permissions.asked.clear()
-
-    def _empty_backends(self) -> None:
         for backend in ("lambda", "apigateway", "dynamodb", "logs", "sqs", "cognito-idp"):
             moto.backends.get_backend(backend)[ACCOUNT_ID][REGION].reset()
         moto.backends.get_backend("s3")[ACCOUNT_ID]["aws"].reset()
         moto.backends.get_backend("sts")[ACCOUNT_ID]["aws"].reset()
         moto.backends.get_backend("iam")[ACCOUNT_ID]["aws"].roles.clear()
+        self.aws.stacks.clear()
+        self.aws.permissions.asked.clear()
 
     def role(self, *statements: Any, name: str = "role") -> str:
         """Make a role with a policy of these statements, and return its ARN."""

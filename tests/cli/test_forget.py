@@ -11,7 +11,6 @@ import boto3
 import pytest
 import requests
 
-import app
 from facial_recognition.infra.failed_events import FailedEventsQueue
 from localaws.credentials import AccessKey
 from processes import session_with
@@ -76,8 +75,7 @@ def test_nothing_is_left_of_a_person(faces: Faces, both: Service) -> None:
     assert "obama" not in json.dumps(both.items(), default=str)
     (face,) = both.rekognition.list_faces(CollectionId=COLLECTION)["Faces"]
     assert face["ExternalImageId"].startswith("biden:")
-    queue = FailedEventsQueue(boto3.Session(), FAILED_EVENTS, app.work_queue())
-    failed = queue.receive()
+    failed = FailedEventsQueue(boto3.Session(), FAILED_EVENTS).receive()
     assert [event.keys for event in failed] == [["faces/biden/x.jpg"]]
     assert both.whose(photograph("obama.jpg")) is None
     assert both.whose(photograph("biden.jpg")) == "biden"

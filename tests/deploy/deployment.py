@@ -18,12 +18,12 @@ from chalicelib.settings import Settings
 from control import control
 from localaws.account import REGION
 from localaws.credentials import ACCESS_KEY_ID, AccessKey
-from tests.deploy.policies import FUNCTION
 from tests.infra.project import BUCKET, ProjectCopy
 
 ROOT = Path(__file__).parent.parent.parent
 TABLE = "face-metadata"
 COLLECTION = "face-collection"
+FUNCTION = "facial-recognition-prod"
 TIMEOUT = 60.0
 
 
@@ -180,11 +180,6 @@ class Deployment:
     def settle(self) -> None:
         """Wait until no event is left to be handled."""
         control(self._session, self.aws_url, "quiet")
-
-    def throttle(self, operation: str, times: int) -> None:
-        """Let AWS throttle the next calls of an operation."""
-        fault = {"operation": operation, "kind": "throttle", "times": times}
-        control(self._session, self.aws_url, "faults", "POST", json.dumps([fault]))
 
     def asked(self) -> list[dict[str, Any]]:
         """Return what the roles of the functions have needed."""

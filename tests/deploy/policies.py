@@ -6,16 +6,12 @@ from typing import Any
 from chalicelib.settings import Settings
 from facial_recognition.infra.policies import ResourceNames, with_names_of
 from localaws.services.iam.grants import as_table
-from tests.support.paths import ROOT
-
-FUNCTION = "facial-recognition-prod"
-"""The function of the API."""
+from tests.deploy.deployment import FUNCTION, ROOT
 
 FILES = {
     FUNCTION: "policy-prod.json",
     f"{FUNCTION}-index_photograph": "policy-prod-index_photograph.json",
     f"{FUNCTION}-unindex_photograph": "policy-prod-unindex_photograph.json",
-    f"{FUNCTION}-work": "policy-prod-work.json",
     f"{FUNCTION}-forget_unverified": "policy-prod-forget_unverified.json",
 }
 """By the functions that have them."""

@@ -2,7 +2,6 @@
 
 import requests
 
-from app import PAUSES
 from sample_photographs import landscape, photograph, resized
 from tests.deploy.deployment import BUCKET, COLLECTION, TABLE, TIMEOUT, Deployment
 
@@ -22,7 +21,6 @@ def rehearse(service: Deployment) -> None:
     upload(service)
     overwrite_and_remove(service)
     late_events(service)
-    be_busy(service)
     create_index(service)
     repair(service)
     fail(service)
@@ -92,17 +90,6 @@ def late_events(service: Deployment) -> None:
     service.late_event("unindex_photograph", key.replace(" ", "+"))
     assert service.status(key) == "indexed"
     service.remove(key)
-
-
-def be_busy(service: Deployment) -> None:
-    """Let AWS throttle, so that photographs go through the queue of work."""
-    key = "faces/obama/busy.jpg"
-    service.throttle("IndexFaces", times=2 + len(PAUSES))  # so often that work puts it back once
-    service.upload(key, OBAMA_3)
-    assert service.status(key) == "indexed"
-    service.throttle("DeleteFaces", times=2)
-    service.remove(key)
-    assert service.record(key) is None
 
 
 def create_index(service: Deployment) -> None:

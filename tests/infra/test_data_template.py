@@ -14,12 +14,9 @@ from chalicelib.settings import Settings
 from facial_recognition.infra import data
 from localaws.services.cloudformation import Template
 from localaws.services.cloudformation.resources import TYPES
-from tests.support.paths import ROOT
 from tests.support.service import BUCKET, TABLE, Service
 
 DATA = {"Photographs", "Records", "AuditTrail", "Faces"}
-METRICS = 15
-"""Metrics of the application that have values in every hour, by outcome."""
 PSEUDO = {"AWS::Region": "us-east-1", "AWS::AccountId": "123456789012"}
 
 
@@ -178,7 +175,6 @@ def test_alarms_and_dashboard_can_be_left_out() -> None:
         *DATA,
         "PhotographsPolicy",
         "FailedEvents",
-        "Work",
     }
 
 
@@ -200,13 +196,3 @@ def test_the_embedded_aws_has_what_the_template_says(service: Service) -> None:
     backups = dynamodb.describe_continuous_backups(TableName=TABLE)
     recovery = backups["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
     assert recovery["PointInTimeRecoveryStatus"] == "ENABLED"
-
-
-def test_the_documentation_counts_the_alarms() -> None:
-    resources = template().resources.values()
-    alarms = sum(resource["Type"] == "AWS::CloudWatch::Alarm" for resource in resources)
-    text = (ROOT / "docs" / "deployment.md").read_text()
-
-    assert f"- {alarms} alarms, 0.10 each," in text
-    monthly = alarms * 0.10 + METRICS * 0.30
-    assert text.count(f"+ {monthly:.2f}") == 2

@@ -42,7 +42,7 @@ def failed(copy: ProjectCopy, aws: EmbeddedAWS) -> ProjectCopy:
     done = copy.run("deploy", "--forget-after-days", "30")
     assert done.code == 1
     assert len(rest_apis()) == 1
-    assert len(functions()) == 5
+    assert len(functions()) == 4
     assert notes(copy) == []
     return copy
 
@@ -53,7 +53,7 @@ def test_a_deploy_continues_with_the_api_of_a_failed_one(failed: ProjectCopy) ->
     failed.deploy()
 
     assert rest_apis() == before
-    assert len(functions()) == 5
+    assert len(functions()) == 4
     assert len(notes(failed)) == 2
 
 
@@ -109,7 +109,7 @@ def test_each_stage_finds_its_own_api_among_those_of_one_name(copy: ProjectCopy)
 
     assert rest_apis() == [clubs]
     assert {name for name in functions() if "prod" in name} == set()
-    assert len(functions()) == 4
+    assert len(functions()) == 3
 
 
 def test_an_undeploy_removes_an_api_that_was_made_twice(copy: ProjectCopy) -> None:

@@ -13,14 +13,12 @@ from random import Random
 from typing import Any
 
 import boto3
-import pytest
 from chalice.local import LambdaEventConverter, RouteMatcher
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 import app
-from facial_recognition.infra import failed_events
 from facial_recognition.infra.failed_events import FailedEventsQueue
 from facial_recognition.local.project import Project, set_up
 from facial_recognition.local.workers import APP
@@ -67,7 +65,7 @@ class Histories(RuleBasedStateMachine):
         seed=st.integers(0, 2**32),
     )
     def start(self, duplicates: float, most_delay: float, seed: int) -> None:
-        self.service.aws.functions.disorder = Disorder(duplicates, most_delay, random=Random(seed))
+        self.service.aws.functions.disorder = Disorder(duplicates, most_delay, Random(seed))
 
     @rule(key=keys, image=images)
     def upload(self, key: str, image: str) -> None:
@@ -130,7 +128,7 @@ class Histories(RuleBasedStateMachine):
         """Handle all events, redrive those that failed, and check that everything agrees."""
         self.service.settle()
         self.service.aws.faults.clear()
-        failed = FailedEventsQueue(boto3.Session(), FAILED_EVENTS, app.work_queue())
+        failed = FailedEventsQueue(boto3.Session(), FAILED_EVENTS)
         for event in failed.receive():
             failed.redrive(event)
         self.service.settle()
@@ -154,11 +152,7 @@ class Histories(RuleBasedStateMachine):
         assert (report["indexed"], report["removed"]) == ([], 0)
 
 
-def test_every_history_ends_in_agreement(
-    service: Service, project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Short polls of the embedded AWS miss no message unless a test asks for it.
-    monkeypatch.setattr(failed_events, "WAIT", 0)
+def test_every_history_ends_in_agreement(service: Service, project: Project) -> None:
     Histories.service, Histories.project = service, project
     run_state_machine_as_test(
         Histories,

@@ -1,17 +1,14 @@
 """Photographs that any client uploads to S3 or deletes there are indexed and removed."""
 
 import io
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
-from control import control
 from facial_recognition.local.project import Project
 from sample_photographs import darkened, group, landscape, photograph
 from tests.support.service import BUCKET, Service
@@ -40,17 +37,6 @@ def test_a_removed_photograph_is_forgotten(service: Service) -> None:
     assert service.whose(photograph("obama.jpg")) is None
     assert service.items() == {}
     assert service.faces() == []
-
-
-def test_a_photograph_that_a_lifecycle_rule_deletes_is_forgotten(service: Service) -> None:
-    service.upload("faces/obama/a b+ü.jpg", photograph("obama.jpg"))
-    expired = {"bucket": BUCKET, "key": "faces/obama/a b+ü.jpg"}
-    control(boto3.Session(), service.aws.url, "expire", "POST", json.dumps(expired))
-    service.settle()
-
-    assert service.objects() == []
-    assert service.whose(photograph("obama.jpg")) is None
-    service.assert_consistent()
 
 
 def test_an_overwritten_photograph_is_indexed_again(service: Service) -> None:

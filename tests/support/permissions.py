@@ -8,7 +8,7 @@ from facial_recognition.infra.policies import (
     allow_deleting_photographs,
     with_names_of,
 )
-from facial_recognition.infra.stages import FORGET, WORK
+from facial_recognition.infra.stages import FORGET
 from facial_recognition.local.project import Project
 from facial_recognition.local.workers import APP
 from localaws.server import EmbeddedAWS
@@ -29,7 +29,6 @@ def restrict(aws: EmbeddedAWS, project: Project, *, keeps_photographs: bool = Tr
             ("api", "policy-prod.json"),
             ("index_photograph", "policy-prod-index_photograph.json"),
             ("unindex_photograph", "policy-prod-unindex_photograph.json"),
-            (WORK, "policy-prod-work.json"),
             (FORGET, "policy-prod-forget_unverified.json"),
         )
     }

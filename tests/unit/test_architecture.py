@@ -91,7 +91,7 @@ LAYERS = tuple(
         "models errors",
         "images items settings",
         "keys messages telemetry",
-        "storage records faces http clients access pacing work",
+        "storage records faces http clients access pacing",
         "audit outcomes registration verification",
         "convergence",
         "indexing forgetting",

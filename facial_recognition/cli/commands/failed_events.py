@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Annotated
 
+import boto3
 import typer
 
 from facial_recognition.cli.commands.options import Json, StageName
 from facial_recognition.cli.display import Display
 from facial_recognition.cli.exit_codes import DONE
 from facial_recognition.cli.stage import OpenStage
-from facial_recognition.infra.failed_events import FailedEvent
+from facial_recognition.infra.failed_events import FailedEvent, FailedEventsQueue
 
 
 def redrive(
@@ -21,7 +22,7 @@ def redrive(
 ) -> int:
     """Give failed events back to their functions."""
     display = Display(as_json=as_json)
-    queue = OpenStage(stage).failed_events()
+    queue = FailedEventsQueue(boto3.Session(), OpenStage(stage).settings.failed_events_queue)
     events = []
     for event in queue.events() if only_list else queue.redrive_all():
         events.append(event)

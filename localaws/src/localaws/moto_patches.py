@@ -20,12 +20,10 @@ from moto.dynamodb.models.table import Table
 from moto.s3.models import FakeKey, S3Backend
 from moto.s3.responses import S3Response
 from moto.s3.utils import _VersionedKeyStore
-from moto.sqs.models import Queue
 
 from localaws.services.apigateway import usage_plans
 from localaws.services.dynamodb import transactions
 from localaws.services.s3 import multipart, notifications, persistence
-from localaws.services.sqs import polling
 
 _ABSENT: Final = object()
 
@@ -95,7 +93,6 @@ PATCHES: Final = (
     # A request's changes are written to disk by the objects that it has looked up.
     Patch(_VersionedKeyStore, "__sgetitem__", persistence.get_item),
     Patch(APIGatewayBackend, "create_usage_plan_key", usage_plans.create_usage_plan_key),
-    Patch(Queue, "lambda_event_source_mappings", polling.no_mappings),
     # moto undoes a failed transaction by putting back a copy of the whole table.
     Patch(DynamoDBBackend, "transact_write_items", transactions.transact_write_items),
     Patch(Table, "__deepcopy__", transactions.copy_table),

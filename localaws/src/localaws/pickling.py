@@ -16,7 +16,6 @@ from typing import Any, Final
 from moto.dynamodb.models.table import StreamShard, Table
 from moto.s3.models import FakeBucket, FakeKey, MultipartDict
 from moto.s3.utils import _VersionedKeyStore
-from moto.sqs.models import Queue
 
 from localaws.errors import damaged
 
@@ -31,7 +30,6 @@ _EMPTY: Final[dict[type, dict[str, Callable[[], Any]]]] = {
     FakeKey: {"_value_buffer": io.BytesIO},
     Table: {"items": lambda: defaultdict(dict)},
     StreamShard: {"items": list},
-    Queue: {"_messages": list, "_pending_messages": set, "deleted_messages": set},
 }
 _FORMER_NAMES: Final = ("localaws.persistence.pickling",)
 """Names that this module had when data was written that must stay readable."""

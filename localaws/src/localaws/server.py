@@ -40,7 +40,6 @@ from localaws.services.iam.identities import Identities
 from localaws.services.lambda_.account_settings import AccountSettings
 from localaws.services.lambda_.deployed import DeployedFunctions
 from localaws.services.lambda_.event_queue import RETRY_DELAYS, Disorder, Event
-from localaws.services.lambda_.event_source_mappings import check_event_source
 from localaws.services.lambda_.functions import Functions
 from localaws.services.lambda_.invocations import Invocations
 from localaws.services.rekognition.layer import RekognitionRequests, read_object
@@ -48,7 +47,6 @@ from localaws.services.s3.cors import answer_pages
 from localaws.services.s3.notification_filters import lower_filter_names
 from localaws.services.s3.notifications import S3Notifications
 from localaws.services.s3.post_policy import PostPolicies
-from localaws.services.sqs.polling import Polling
 from localaws.wsgi import Layer, chain
 
 logger = logging.getLogger(__name__)
@@ -116,12 +114,10 @@ class EmbeddedAWS:
                 self._persistence = Persistence(folder.path / SERVICES)
                 opened.callback(self._persistence.close)
             self.deployed = DeployedFunctions(self.url)
-            self.polling = Polling()
             self.functions = Functions(
                 self.deployed,
                 retry_delays=retry_delays,
                 kept_events=self._persistence.events if self._persistence else None,
-                polling=self.polling,
             )
             self._processes: list[FunctionProcesses] = []
             self._schedules = Schedules(partial(self._notify, "events.amazonaws.com"))
@@ -144,17 +140,17 @@ class EmbeddedAWS:
             answer_pages,
             *([] if self._open_to_all else [Signatures(identities)]),
             check_body,
-            Control(self, identities),
+            Control(
+                self.faults, self.functions, self.permissions, identities, self.rekognition.lag
+            ),
             self.faults,
             RestApis(self.deployed, identities),
             self.permissions,
             RekognitionRequests(self.rekognition),
             Invocations(self.functions),
             PostPolicies(identities.secret_of, identities.token_of),
-            self.polling,
             answer_failures,
             self.account_settings,
-            check_event_source,
             self.stacks,
             lower_filter_names,
             import_rest_api,
@@ -192,7 +188,6 @@ class EmbeddedAWS:
         """Begin to answer requests."""
         self._server.start()
         self._schedules.start()
-        self.functions.event_sources.start()
 
     def stop(self) -> None:
         """Finish the running functions, stop answering requests, and close the data."""
@@ -209,13 +204,10 @@ class EmbeddedAWS:
         """Delete everything in every service, and remove all faults."""
         self.faults.clear()
         self.functions.disorder = Disorder()
-        self.polling.falsely_empty = 0.0
-        self.functions.event_sources.purge()
         self.functions.drain()
         self.deployed.stop()
-        with self.functions.event_sources.pause:
-            BackendDict.reset()
-            reset_model_data()
+        BackendDict.reset()
+        reset_model_data()
         if self._persistence is not None:
             self._persistence.clear()
         self.rekognition.reset()

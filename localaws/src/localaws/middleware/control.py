@@ -6,34 +6,28 @@ AWS, for any service and by a key without limits.
 """
 
 from collections.abc import Iterable
-from http import HTTPStatus
 from random import Random
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta
-from werkzeug.test import create_environ
 from werkzeug.wrappers import Request, Response
 
-from localaws.account import REGION
-from localaws.middleware.faults import Fault
+from localaws.middleware.faults import Fault, Faults
+from localaws.middleware.permissions import Permissions
+from localaws.rekognition.faces import Lag
 from localaws.request import request_of
 from localaws.services.iam.identities import Identities
 from localaws.services.lambda_.event_queue import Disorder
-from localaws.services.s3.notifications import EXPIRES
+from localaws.services.lambda_.functions import Functions
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from localaws.server import EmbeddedAWS
-
 CONTROL = "/_localaws/"
 FAULTS = f"{CONTROL}faults"
 EVENTS = f"{CONTROL}events"
-EXPIRE = f"{CONTROL}expire"
 LAG = f"{CONTROL}lag"
-POLLS = f"{CONTROL}polls"
 PERMISSIONS = f"{CONTROL}permissions"
 QUIET = f"{CONTROL}quiet"
 
@@ -43,21 +37,7 @@ class _Events(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 
     duplicates: Annotated[float, Meta(ge=0, le=1)] = 0.0
     most_delay: Annotated[float, Meta(ge=0)] = 0.0
-    dropped: Annotated[float, Meta(ge=0, le=1)] = 0.0
     seed: int | None = None
-
-
-class _Polls(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """Body of ``PUT /_localaws/polls``."""
-
-    falsely_empty: Annotated[float, Meta(ge=0, le=1)] = 0.0
-
-
-class _Expired(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of ``POST /_localaws/expire``."""
-
-    bucket: str
-    key: str
 
 
 class _Lag(msgspec.Struct, forbid_unknown_fields=True):
@@ -72,26 +52,29 @@ class Control:
     ``POST /_localaws/faults`` scripts a list of :class:`Fault`, ``DELETE`` removes all faults,
     ``GET`` shows them. ``PUT /_localaws/events`` sets how events are delivered, for example
     ``{"duplicates": 0.2, "mostDelay": 3}``; ``{}`` restores one delivery without delay.
-    With ``dropped``, some are never delivered. ``PUT /_localaws/polls`` sets how often short polls
-    of queues find nothing, for example ``{"falselyEmpty": 0.5}``. ``PUT /_localaws/lag`` sets how
-    long Rekognition hides new faces, for example ``{"seconds": 5}``. ``POST /_localaws/expire``
-    deletes an object as a lifecycle rule does, for example ``{"bucket": "b", "key": "a.jpg"}``.
+    ``PUT /_localaws/lag`` sets how long Rekognition hides new faces, for example
+    ``{"seconds": 5}``.
     ``GET /_localaws/permissions`` shows the actions and resources that roles have used.
     ``GET /_localaws/quiet`` answers when all events are handled and all logs are written.
     """
 
-    def __init__(self, aws: "EmbeddedAWS", identities: Identities) -> None:
+    def __init__(
+        self,
+        faults: Faults,
+        functions: Functions,
+        permissions: Permissions,
+        identities: Identities,
+        lag: Lag,
+    ) -> None:
+        self._lag = lag
         self._identities = identities
-        self._faults = aws.faults
-        self._functions = aws.functions
-        self._permissions = aws.permissions
-        self._polling = aws.polling
-        self._lag = aws.rekognition.lag
+        self._faults = faults
+        self._functions = functions
+        self._permissions = permissions
         self._routes = {
             FAULTS: self._on_faults,
             EVENTS: self._on_events,
             LAG: self._on_lag,
-            POLLS: self._on_polls,
             PERMISSIONS: self._on_permissions,
             QUIET: self._on_quiet,
         }
@@ -109,8 +92,6 @@ class Control:
         if self._is_restricted(environ):
             refused = Response("The session of a role may not use the control API.\n", 403)
             return refused(environ, start_response)
-        if path == EXPIRE:
-            return self._expire(environ, start_response, inner)
         answer_to = self._routes.get(path)
         if answer_to is None:
             return Response("The control API has no such address.\n", 404)(environ, start_response)
@@ -121,29 +102,6 @@ class Control:
         except (msgspec.DecodeError, RecursionError) as error:
             response = Response(f"{error}\n", 400)
         return response(environ, start_response)
-
-    def _expire(
-        self,
-        environ: "WSGIEnvironment",
-        start_response: "StartResponse",
-        inner: "WSGIApplication",
-    ) -> Iterable[bytes]:
-        """Pass on a deletion that a lifecycle rule causes."""
-        try:
-            expired = msgspec.json.decode(Request(environ).get_data(), type=_Expired)
-        except (msgspec.DecodeError, RecursionError) as error:
-            return Response(f"{error}\n", 400)(environ, start_response)
-        scope = f"{request_of(environ).access_key_id}/20000101/{REGION}/s3/aws4_request"
-        deletion = create_environ(
-            f"/{expired.bucket}/{quote(expired.key)}",
-            method="DELETE",
-            # moto wants to see that somebody has signed it.
-            headers={"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}"},
-        )
-        answer = Response.from_app(inner, {**deletion, EXPIRES: True})
-        if answer.status_code == HTTPStatus.NO_CONTENT:
-            answer = Response(b"{}", content_type="application/json")
-        return answer(environ, start_response)
 
     def _is_restricted(self, environ: "WSGIEnvironment") -> bool:
         key = request_of(environ).access_key_id
@@ -161,21 +119,9 @@ class Control:
         if request.method == "PUT":
             wanted = msgspec.json.decode(request.get_data() or b"{}", type=_Events)
             generator = Random(wanted.seed)  # noqa: S311 - chance, not a secret
-            self._functions.disorder = Disorder(
-                wanted.duplicates, wanted.most_delay, wanted.dropped, generator
-            )
+            self._functions.disorder = Disorder(wanted.duplicates, wanted.most_delay, generator)
         disorder = self._functions.disorder
-        return {
-            "duplicates": disorder.duplicates,
-            "mostDelay": disorder.most_delay,
-            "dropped": disorder.dropped,
-        }
-
-    def _on_polls(self, request: Request) -> Any:
-        if request.method == "PUT":
-            wanted = msgspec.json.decode(request.get_data() or b"{}", type=_Polls)
-            self._polling.falsely_empty = wanted.falsely_empty
-        return {"falselyEmpty": self._polling.falsely_empty}
+        return {"duplicates": disorder.duplicates, "mostDelay": disorder.most_delay}
 
     def _on_lag(self, request: Request) -> Any:
         if request.method == "PUT":

@@ -54,7 +54,6 @@ class Persistence:
 
     def __init__(self, path: Path) -> None:
         self._database = Database(path, _SCHEMA, _WRITTEN_BY)
-        self._database.write(lambda connection: connection.execute(sqs.ADDED_SCHEMA) and None)
         self._database.check(*_TABLES)
         self._s3 = S3Store(self._database)
         self._dynamodb = DynamoDBStore(self._database)

@@ -174,7 +174,7 @@ class Queue(ResourceType):
 
     def _attributes(self, properties: Properties) -> dict[str, str]:
         return {
-            key: json.dumps(value) if isinstance(value, dict | bool) else str(value)
+            key: str(value).lower() if isinstance(value, bool) else str(value)
             for key, value in properties.items()
             if key != "QueueName"
         }

@@ -73,21 +73,12 @@ class Identities:
             return Principal(f"arn:aws:iam::{ACCOUNT_ID}:root", None)
         session = _session(access_key_id)
         if session is not None:
-            return Principal(session.arn, _documents_of_role(session.role_arn))
+            iam = moto.backends.get_backend("iam")[ACCOUNT_ID]["aws"]
+            roles = [role for role in iam.get_roles() if role.arn == session.role_arn]
+            return Principal(session.arn, _documents(roles[0]) if roles else ())
         if self.secret_of(access_key_id) is not None:
             return Principal(f"arn:aws:iam::{ACCOUNT_ID}:user/{access_key_id}", None)
         return None
-
-
-def principal_of_role(role_arn: str) -> Principal:
-    """Return a role as a caller; one that does not exist may do nothing."""
-    return Principal(role_arn, _documents_of_role(role_arn))
-
-
-def _documents_of_role(role_arn: str) -> tuple[Any, ...]:
-    iam = moto.backends.get_backend("iam")[ACCOUNT_ID]["aws"]
-    roles = [role for role in iam.get_roles() if role.arn == role_arn]
-    return _documents(roles[0]) if roles else ()
 
 
 def _session(access_key_id: str) -> AssumedRole | None:

@@ -103,15 +103,6 @@ class DeployedFunctions:
         policy = Policy.parse({"Statement": function.policy.statements})
         return policy.allows("lambda:InvokeFunction", function.function_arn, context)
 
-    def client_of(self, service: str, name: str) -> Any:
-        """Return a boto3 client of a service with the rights of a function's role.
-
-        Returns:
-            None if the function does not exist.
-        """
-        function = _find(name)
-        return self._sessions.client(service, function.role, name) if function else None
-
     def pids(self) -> list[int]:
         """Return the process ids of all environments."""
         with self._lock:
@@ -234,7 +225,7 @@ class DeployedFunctions:
             raise NotImplementedError(f"{arn} cannot be a destination here: only queues can")
 
         def send(record: dict[str, Any]) -> None:
-            sqs = self.client_of("sqs", function.function_name)
+            sqs = self._sessions.client("sqs", function.role, function.function_name)
             url = f"{self._url}/{ACCOUNT_ID}/{name}"
             sqs.send_message(QueueUrl=url, MessageBody=json.dumps(record))
 

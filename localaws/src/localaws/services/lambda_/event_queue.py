@@ -71,25 +71,16 @@ class KeptEvents(Protocol):
 
 @dataclass
 class Disorder:
-    """How badly events are delivered: twice, late and so out of order, or not at all."""
+    """How badly events are delivered: twice, late, and so out of order."""
 
     duplicates: float = 0.0
     """Probability that an event is delivered twice."""
     most_delay: float = 0.0
     """The longest delay of an event, in seconds."""
-    dropped: float = 0.0
-    """Probability that an event is not delivered at all.
-
-    "If the function can't keep up with incoming events, events might also be deleted from the queue
-    without being sent to the function." Source: "How Lambda handles errors and retries with
-    asynchronous invocation" in the AWS Lambda Developer Guide.
-    """
     random: Random = field(default_factory=Random)
 
     def delays(self) -> list[float]:
         """Return a random delay for each delivery of an event."""
-        if self.random.random() < self.dropped:
-            return []
         times = 2 if self.random.random() < self.duplicates else 1
         return [self.random.uniform(0.0, self.most_delay) for _ in range(times)]
 
@@ -178,7 +169,7 @@ class EventQueue:
             TimeoutError: that took longer than ``timeout`` seconds.
         """
         with self._changed:
-            if not self._changed.wait_for(self.is_idle, timeout):
+            if not self._changed.wait_for(self._is_idle, timeout):
                 raise TimeoutError(f"{len(self._waiting) + self._running} invocations are left")
 
     def stop(self) -> None:
@@ -189,8 +180,7 @@ class EventQueue:
         for thread in self._threads:
             thread.join()
 
-    def is_idle(self) -> bool:
-        """Return whether no event is waiting and no function is running."""
+    def _is_idle(self) -> bool:
         return not self._waiting and not self._running
 
     def _put(self, invocation: _Invocation) -> None:

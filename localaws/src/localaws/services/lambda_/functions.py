@@ -2,10 +2,8 @@
 
 import json
 import logging
-import time
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from localaws.services.lambda_.deployed import DeployedFunctions
 from localaws.services.lambda_.event_queue import (
@@ -18,8 +16,6 @@ from localaws.services.lambda_.event_queue import (
     EventQueue,
     KeptEvents,
 )
-from localaws.services.sqs.event_sources import EventSources
-from localaws.services.sqs.polling import Polling
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +31,6 @@ class Functions:
         workers: the number of events that are handled at once.
         retry_delays: seconds before the second and the third attempt to handle an event.
         kept_events: stores the events of handlers until they are handled; None stores nothing.
-        polling: tells when queues change.
     """
 
     def __init__(
@@ -45,14 +40,10 @@ class Functions:
         workers: int = CONCURRENCY,
         retry_delays: tuple[float, ...] = RETRY_DELAYS,
         kept_events: KeptEvents | None = None,
-        polling: Polling | None = None,
     ) -> None:
         self.deployed = deployed
         self.disorder = Disorder()
         """How events of other services are delivered."""
-        self.event_sources = EventSources(
-            self._run, self._client_of, polling or Polling(), retry_delays[0]
-        )
         self._handlers: dict[str, Handler] = {}
         self._configs: dict[str, EventInvokeConfig] = {}
         self._retries = len(retry_delays)
@@ -95,10 +86,9 @@ class Functions:
         self._queue.put(function, event, keep=function in self._handlers)
 
     def notify(self, function: str, event: Event) -> None:
-        """Deliver an event of another service, in no certain order.
+        """Deliver an event of another service: at least once, in no certain order.
 
-        An event for an unknown function is dropped, as S3 does. Others are delivered at least once,
-        unless the disorder drops them.
+        An event for an unknown function is dropped, as S3 does.
         """
         if function not in self:
             logger.warning("there is no function %s: its event is dropped", function)
@@ -111,21 +101,15 @@ class Functions:
         self._queue.put_kept(self.__contains__)
 
     def drain(self, timeout: float = 60.0) -> None:
-        """Wait until no event or message is waiting and none is being handled.
+        """Wait until no event is waiting and no event is being handled.
 
         Raises:
             TimeoutError: that took longer than ``timeout`` seconds.
         """
-        end = time.monotonic() + timeout
-        while True:
-            self._queue.drain(max(0.0, end - time.monotonic()))
-            self.event_sources.drain(max(0.0, end - time.monotonic()))
-            if self._queue.is_idle() and self.event_sources.is_idle():
-                return
+        self._queue.drain(timeout)
 
     def stop(self) -> None:
         """Finish the running functions, and drop the waiting events."""
-        self.event_sources.stop()
         self._queue.stop()
 
     def _run(self, function: str, event: Event, request_id: str) -> object:
@@ -134,9 +118,6 @@ class Functions:
         if self.deployed is None:
             raise LookupError(function)
         return json.loads(self.deployed.run(function, json.dumps(event).encode(), request_id))
-
-    def _client_of(self, function: str) -> Any:
-        return self.deployed.client_of("sqs", function) if self.deployed is not None else None
 
     def _config_of(self, function: str) -> EventInvokeConfig:
         if function in self._configs:

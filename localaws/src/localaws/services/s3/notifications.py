@@ -14,9 +14,9 @@ import itertools
 import uuid
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
 from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey, S3Backend
@@ -24,13 +24,6 @@ from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey, S3Backend
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-EXPIRES: Final = "localaws.expires"
-"""In the environment of a deletion, if a lifecycle rule of the bucket has caused it.
-
-Its event has another name: ``s3:LifecycleExpiration:Delete`` or, with versions,
-``s3:LifecycleExpiration:DeleteMarkerCreated``. Source: "Event notification types and destinations"
-in the Amazon S3 User Guide.
-"""
 Invoke = Callable[[str, dict[str, Any]], None]
 """Invokes a function asynchronously, given its name and the event."""
 
@@ -72,11 +65,6 @@ class S3Notifications:
             body = [b"".join(inner(environ, start_response))]
         finally:
             _changes.reset(token)
-        if environ.get(EXPIRES):
-            changes = [
-                replace(change, event=change.event.replace("ObjectRemoved", "LifecycleExpiration"))
-                for change in changes
-            ]
         for change in changes:
             self._notify(change, environ.get("REMOTE_ADDR", "127.0.0.1"))
         return body

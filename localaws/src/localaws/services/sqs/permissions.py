@@ -18,7 +18,6 @@ _ON_QUEUE: Final = {
     "DeleteMessageBatch": "DeleteMessage",
     "ChangeMessageVisibility": "ChangeMessageVisibility",
     "GetQueueAttributes": "GetQueueAttributes",
-    "GetQueueUrl": "GetQueueUrl",
 }
 
 
@@ -30,6 +29,5 @@ def needs(request: AWSRequest, environ: "WSGIEnvironment") -> Iterator[Need]:
     """
     if request.operation not in _ON_QUEUE:
         raise UnknownNeeds(f"sqs:{request.operation}")
-    parameters = json_parameters(environ)
-    queue = parameters.get("QueueName") or parameters["QueueUrl"].rpartition("/")[2]
+    queue = json_parameters(environ)["QueueUrl"].rpartition("/")[2]
     yield Need(f"sqs:{_ON_QUEUE[request.operation]}", arn("sqs", queue))
